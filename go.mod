@@ -1,0 +1,3 @@
+module github.com/bonsainet/bonsai
+
+go 1.24.0
