@@ -1,0 +1,56 @@
+// Package table is the list of features: a row for each that exists. From it
+// cmd/featgen makes the consts of package feature, the tags that switch them,
+// the README's table and the list of builds that tests and cmd/footprint walk.
+// To add a feature, add a row and run "go generate ./...".
+//
+// It is data and a little arithmetic on tags, without imports, initialisers or
+// state, so a program that does not refer to it links none of it.
+package table
+
+//go:generate go run ../../../cmd/featgen
+
+// A Row is a feature.
+type Row struct {
+	Name   string // as in the tags with_NAME and no_NAME, and in file names: NAME.go
+	Const  string // in package feature
+	Level  Level  // the smallest profile that has it by default
+	Adds   string // what it adds, for the README
+	Origin string // who asks for it: see Origins
+	RFC    string // where it is specified, if it is
+	Needs  string // the feature without which it can't be, or ""
+}
+
+// Level says which profiles have a feature.
+type Level byte
+
+const (
+	M Level = 'M' // every profile
+	C Level = 'C' // client and full
+	F Level = 'F' // full
+)
+
+// Origins explains the letters of Row.Origin.
+const Origins = "K: Kleen's reduced Linux stack (2014) names it as removed or kept; " +
+	"P: Pitre, Shrinking the kernel with an axe (2018); " +
+	"E: what embedders of Go stacks ask for; R: a requirement of the RFC"
+
+// Base is what every build has.
+const Base = "Ethernet, ARP with a bounded neighbour table, IPv4 host, ICMP echo reply and errors, " +
+	"UDP, TCP active open with NewReno, ioctl configuration, blocking sockets"
+
+// Rows holds every feature, in the order of the README. It must not be changed.
+var Rows = [...]Row{
+	{"wscale", "WScale", M, "window scaling", "R", "RFC 7323", ""},
+	{"reassembly", "Reassembly", C, "IPv4 fragments in: bounded, overlap dropped", "R", "RFC 815", ""},
+	{"fragmentation", "Fragmentation", C, "UDP and raw datagrams larger than the MTU out", "R", "RFC 791", ""},
+	{"redirect", "Redirect", C, "ICMP redirects from the current gateway", "R", "RFC 1122", ""},
+	{"timestamps", "Timestamps", C, "TCP timestamps: RTTM and PAWS", "R", "RFC 7323", ""},
+	{"rawsock", "RawSock", C, "raw IPv4 sockets, for ping and traceroute", "K", "", ""},
+	{"ethtool", "Ethtool", C, "SIOCETHTOOL: driver info, link, statistics, features", "K", "", ""},
+	{"pcap", "Pcap", C, "per-interface capture hook", "E", "", ""},
+	{"fastsum", "FastSum", C, "unrolled checksum; a plain loop where off", "P", "RFC 1071", ""},
+	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
+	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
+	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
+	{"bigtables", "BigTables", F, "neighbour, route, fragment and socket tables at full size; small in client, tiny in minimal", "K", "", ""},
+}
