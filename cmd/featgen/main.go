@@ -61,7 +61,7 @@ func run(check, list bool, tags string, nargs int) error {
 		}
 	}
 	if check && len(stale) > 0 {
-		return errors.New("run: go generate ./...")
+		return errors.New("run go generate ./internal/feature/table")
 	}
 	return nil
 }
