@@ -28,6 +28,8 @@ const (
 	EMFILE          Errno = 24
 	ENOTTY          Errno = 25
 	EPIPE           Errno = 32
+	ENONET          Errno = 64
+	EPROTO          Errno = 71
 	EDESTADDRREQ    Errno = 89
 	EMSGSIZE        Errno = 90
 	EPROTOTYPE      Errno = 91

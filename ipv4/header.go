@@ -1,0 +1,141 @@
+package ipv4
+
+import (
+	"encoding/binary"
+
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+// Sizes in bytes.
+const (
+	MinHeaderLen = 20    // without options
+	MaxHeaderLen = 60    // with all that IHL can express
+	MinMTU       = 68    // every link carries this much unfragmented (RFC 791 section 3.2)
+	MaxLen       = 65535 // of a packet, header included
+)
+
+// Protocol numbers.
+const (
+	ProtoICMP = 1
+	ProtoIGMP = 2
+	ProtoTCP  = 6
+	ProtoUDP  = 17
+)
+
+// DefaultTTL is the time to live of what we send (RFC 1700), in hops.
+const DefaultTTL = 64
+
+// Bits of the word that holds the flags and the fragment offset.
+const (
+	flagDF   = 0x4000
+	flagMF   = 0x2000
+	fragMask = 0x1fff
+)
+
+// Header is the IPv4 header (RFC 791 section 3.1), without what can be had
+// from the rest: version, IHL and checksum.
+type Header struct {
+	Src, Dst Addr
+	TotalLen uint16 // header and payload, in bytes
+	ID       uint16
+	FragOff  uint16 // offset of a fragment's payload in bytes, a multiple of 8
+	MF, DF   bool   // more fragments, don't fragment
+	TTL      uint8  // hops
+	TOS      uint8  // DSCP and ECN
+	Proto    uint8
+	Options  []byte // raw; length a multiple of 4, at most 40
+}
+
+// HeaderLen returns the length of the header with its options, in bytes.
+func (h *Header) HeaderLen() int { return MinHeaderLen + len(h.Options) }
+
+// IsFragment reports whether h is the header of a fragment.
+func (h *Header) IsFragment() bool { return h.MF || h.FragOff != 0 }
+
+// Parse reads the header in front of p into h and returns the payload, without
+// the padding that Ethernet may have put behind it. Payload and h.Options are
+// parts of p. When it returns a reason to drop the packet, h is not valid.
+//
+// Neither addresses nor options are checked: see BadSource and CheckOptions.
+func Parse(p []byte, h *Header) (payload []byte, d Drop) {
+	if len(p) < MinHeaderLen {
+		return nil, DropIPShort
+	}
+	w0 := binary.BigEndian.Uint64(p)
+	w1 := binary.BigEndian.Uint64(p[8:])
+	w2 := binary.BigEndian.Uint32(p[16:])
+
+	// "A datagram whose version number is not 4 MUST be silently discarded."
+	// RFC 1122 section 3.2.1.1.
+	if w0>>60 != 4 {
+		return nil, DropIPVersion
+	}
+	hlen := int(w0>>54) & 0x3c
+	total := int(w0>>32) & 0xffff
+	if hlen < MinHeaderLen || hlen > total {
+		return nil, DropIPHeaderLen
+	}
+	if total > len(p) {
+		return nil, DropIPTotalLen
+	}
+	// "A host MUST verify the IP header checksum on every received datagram and
+	// silently discard every datagram that has a bad checksum." RFC 1122 section
+	// 3.2.1.2.
+	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
+	sum = sum>>32 + sum&0xffffffff
+	acc := uint32(sum>>16 + sum&0xffff)
+	h.Options = nil
+	if hlen > MinHeaderLen {
+		h.Options = p[MinHeaderLen:hlen:hlen]
+		acc = pkt.Sum(acc, h.Options)
+	}
+	if pkt.Checksum(acc) != 0 {
+		return nil, DropIPChecksum
+	}
+	h.TOS = uint8(w0 >> 48)
+	h.TotalLen = uint16(total)
+	h.ID = uint16(w0 >> 16)
+	h.DF = w0&flagDF != 0
+	h.MF = w0&flagMF != 0
+	h.FragOff = uint16(w0) & fragMask << 3
+	h.TTL = uint8(w1 >> 56)
+	h.Proto = uint8(w1 >> 48)
+	h.Src = AddrFrom(uint32(w1))
+	h.Dst = AddrFrom(w2)
+	return p[hlen:total:total], DropNone
+}
+
+// Put writes the header with its options and its checksum into the first
+// h.HeaderLen() bytes of p. It panics when p is shorter.
+func (h *Header) Put(p []byte) {
+	hlen := h.HeaderLen()
+	w0 := uint64(0x40|hlen>>2)<<56 | uint64(h.TOS)<<48 | uint64(h.TotalLen)<<32 |
+		uint64(h.ID)<<16 | uint64(h.FragOff>>3)
+	if h.DF {
+		w0 |= flagDF
+	}
+	if h.MF {
+		w0 |= flagMF
+	}
+	w1 := uint64(h.TTL)<<56 | uint64(h.Proto)<<48 | uint64(h.Src.Uint32())
+	w2 := h.Dst.Uint32()
+	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
+	sum = sum>>32 + sum&0xffffffff
+	acc := uint32(sum>>16 + sum&0xffff)
+	if hlen > MinHeaderLen {
+		copy(p[MinHeaderLen:hlen], h.Options)
+		acc = pkt.Sum(acc, h.Options)
+	}
+	_ = p[MinHeaderLen-1]
+	binary.BigEndian.PutUint64(p, w0)
+	binary.BigEndian.PutUint64(p[8:], w1|uint64(pkt.Checksum(acc))<<32)
+	binary.BigEndian.PutUint32(p[16:], w2)
+}
+
+// PseudoSum returns the partial checksum over the pseudo header that TCP and
+// UDP put in front of a segment of length bytes, header included (RFC 9293
+// section 3.1, RFC 768).
+func PseudoSum(src, dst Addr, proto uint8, length int) uint32 {
+	s, d := src.Uint32(), dst.Uint32()
+	return s>>16 + s&0xffff + d>>16 + d&0xffff + uint32(proto) + uint32(length)
+}
