@@ -1,0 +1,85 @@
+package netif
+
+import (
+	"encoding/binary"
+
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+// The Ethernet header (RFC 894).
+const (
+	EthernetHeaderLen = 14 // bytes
+	EthernetMinLen    = 60 // bytes of a frame on the wire without its check sequence
+	EtherTypeIPv4     = 0x0800
+	EtherTypeARP      = 0x0806
+)
+
+// BroadcastMAC is the address that every station listens to. Not to be changed.
+var BroadcastMAC = MAC{255, 255, 255, 255, 255, 255}
+
+// IsMulticast reports whether m is a group address, which includes broadcast.
+func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
+
+// IsBroadcast reports whether m is ff:ff:ff:ff:ff:ff.
+func (m MAC) IsBroadcast() bool { return m == BroadcastMAC }
+
+// String returns m as six hexadecimal bytes with colons.
+func (m MAC) String() string {
+	const digits = "0123456789abcdef"
+	b := make([]byte, 0, 17)
+	for i, v := range m {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, digits[v>>4], digits[v&15])
+	}
+	return string(b)
+}
+
+// ParseMAC parses six bytes of one or two hexadecimal digits, separated by
+// colons, as the Linux tools do.
+func ParseMAC(s string) (m MAC, ok bool) {
+	k, n := 0, 0 // byte of m, digits of it
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == ':' {
+			k++
+			if n == 0 || k == len(m) {
+				return MAC{}, false
+			}
+			n = 0
+			continue
+		}
+		d := c - '0'
+		if d > 9 {
+			if d = c | 0x20 - 'a' + 10; d < 10 {
+				d = 16
+			}
+		}
+		if d > 15 || n == 2 {
+			return MAC{}, false
+		}
+		m[k] = m[k]<<4 | d
+		n++
+	}
+	return m, k == len(m)-1 && n > 0
+}
+
+// Ethernet is a view of the header at the front of a frame of at least
+// EthernetHeaderLen bytes.
+type Ethernet []byte
+
+// Dst returns the destination, Src the source.
+func (e Ethernet) Dst() MAC { return MAC(e[0:6]) }
+func (e Ethernet) Src() MAC { return MAC(e[6:12]) }
+
+// Type returns the EtherType.
+func (e Ethernet) Type() uint16 { return binary.BigEndian.Uint16(e[12:14]) }
+
+// PutEthernet puts an Ethernet header in front of the frame in b.
+func PutEthernet(b *pkt.Buf, dst, src *MAC, etherType uint16) {
+	h := b.Prepend(EthernetHeaderLen)
+	copy(h[0:6], dst[:])
+	copy(h[6:12], src[:])
+	binary.BigEndian.PutUint16(h[12:14], etherType)
+}

@@ -1,0 +1,146 @@
+package netif
+
+import (
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// Flags of an interface, with Linux's values (ifreq's ifr_flags).
+const (
+	IFF_UP          = 0x1
+	IFF_BROADCAST   = 0x2 // has a broadcast address
+	IFF_DEBUG       = 0x4
+	IFF_LOOPBACK    = 0x8
+	IFF_POINTOPOINT = 0x10
+	IFF_NOTRAILERS  = 0x20
+	IFF_RUNNING     = 0x40 // up and the link works
+	IFF_NOARP       = 0x80
+	IFF_PROMISC     = 0x100 // takes frames for any unicast address
+	IFF_ALLMULTI    = 0x200 // takes frames for any group
+	IFF_MULTICAST   = 0x1000
+	IFF_PORTSEL     = 0x2000
+	IFF_AUTOMEDIA   = 0x4000
+	IFF_DYNAMIC     = 0x8000
+)
+
+// Hardware types (RFC 826's ar$hrd, Linux's ARPHRD_...).
+const (
+	ARPHRD_ETHER    = 1
+	ARPHRD_LOOPBACK = 772
+)
+
+// Limits of an interface's MTU in bytes: RFC 791 section 3.2, and what an
+// Ethernet header leaves of 65,535.
+const (
+	MinMTU = 68
+	MaxMTU = 65535 - EthernetHeaderLen
+)
+
+// Address is an IPv4 address of an interface.
+type Address struct {
+	Local     ipv4.Addr
+	Peer      ipv4.Addr // as Local but for SIOCSIFDSTADDR
+	Broadcast ipv4.Addr // 0.0.0.0: none set
+	Bits      uint8     // of the prefix
+	Scope     uint8     // route.ScopeUniverse, or ScopeHost for a loopback address
+	Secondary bool      // has the prefix of an earlier one, and goes with it
+	Alias     string    // label behind the interface's name: "" or ":..."
+}
+
+// Prefix returns the block of addresses that a is one of.
+func (a *Address) Prefix() ipv4.Prefix { return ipv4.Prefix{Addr: a.Peer, Bits: a.Bits}.Masked() }
+
+// Stats are an interface's counters, named as in rtnetlink's rtnl_link_stats64.
+type Stats struct {
+	RxPackets, TxPackets uint64
+	RxBytes, TxBytes     uint64 // with the Ethernet header
+	RxErrors, TxErrors   uint64
+	RxDropped, TxDropped uint64
+	Multicast            uint64 // frames received for a group, without broadcast
+}
+
+// Interface is a network interface. The stack changes it, by way of
+// configuration; others read.
+type Interface struct {
+	Flags int32 // IFF_...
+	Index int32
+	MTU   int32 // bytes of the largest IPv4 packet
+	HW    MAC
+	Brd   MAC
+	Dev   Device    // nil for the loopback interface
+	Addrs []Address // primary ones before their secondaries
+	Neigh Neighbours
+	Stats Stats
+
+	Name       string // at most 15 bytes
+	TxQueueLen int32  // frames; only remembered
+	ACD        *ACD   // feature acd: conflict detection, while it runs
+}
+
+// NewInterface returns an interface that is down and has no address: Ethernet
+// over dev, or loopback if dev is nil. seed is for random times.
+func NewInterface(name string, index int32, dev Device, seed uint64) *Interface {
+	i := &Interface{Name: name, Index: index, Dev: dev, TxQueueLen: 1000}
+	i.Neigh.Seed(seed)
+	if dev == nil {
+		i.Flags = IFF_LOOPBACK
+		i.MTU = 65536
+		return i
+	}
+	i.Flags = IFF_BROADCAST | IFF_MULTICAST
+	i.MTU = int32(dev.MTU())
+	i.HW = dev.HardwareAddr()
+	i.Brd = BroadcastMAC
+	return i
+}
+
+// IsUp reports whether the interface takes part in anything.
+func (i *Interface) IsUp() bool { return i.Flags&IFF_UP != 0 }
+
+// IsLocal reports whether a is one of the interface's own addresses; on the
+// loopback interface all of a prefix are.
+func (i *Interface) IsLocal(a ipv4.Addr) bool {
+	for k := range i.Addrs {
+		x := &i.Addrs[k]
+		if x.Local == a || i.Flags&IFF_LOOPBACK != 0 && x.Prefix().Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsBroadcast reports whether a is a broadcast address of the interface, or the
+// limited one (RFC 1122 section 3.2.1.3).
+func (i *Interface) IsBroadcast(a ipv4.Addr) bool {
+	if a == ipv4.Broadcast {
+		return true
+	}
+	for k := range i.Addrs {
+		x := &i.Addrs[k]
+		if x.Broadcast == a && !a.IsAny() {
+			return true
+		}
+		if b, ok := x.Prefix().Broadcast(); ok && b == a {
+			return true
+		}
+	}
+	return false
+}
+
+// Source returns the address to send from to hop, a destination or gateway on
+// the link: the first one that shares its prefix, else the first one; 0.0.0.0
+// if there is none.
+func (i *Interface) Source(hop ipv4.Addr) (src ipv4.Addr) {
+	for k := range i.Addrs {
+		x := &i.Addrs[k]
+		if x.Secondary {
+			continue
+		}
+		if x.Prefix().Contains(hop) {
+			return x.Local
+		}
+		if src.IsAny() {
+			src = x.Local
+		}
+	}
+	return src
+}

@@ -1,0 +1,197 @@
+// Package route is the forwarding table of a host: connected, host, network and
+// default routes in a list with longest prefix match, as Linux's main table.
+//
+// Local and broadcast addresses are not in it: they belong to the interfaces
+// (netif.Interface.IsLocal). Feature redirect adds routes learnt from ICMP;
+// feature bigtables makes the list longer.
+package route
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// Flags of a route, with Linux's values (rtentry's rt_flags, /proc/net/route).
+const (
+	RTF_UP       = 0x0001 // usable
+	RTF_GATEWAY  = 0x0002 // the next hop is Gateway, not the destination
+	RTF_HOST     = 0x0004 // to one address
+	RTF_DYNAMIC  = 0x0010 // learnt from an ICMP redirect
+	RTF_MODIFIED = 0x0020 // changed by an ICMP redirect
+	RTF_MTU      = 0x0040 // MTU is set
+	RTF_WINDOW   = 0x0080 // Window is set
+	RTF_IRTT     = 0x0100 // IRTT is set
+	RTF_REJECT   = 0x0200 // destinations are refused with EHOSTUNREACH
+)
+
+// Scopes: how far away what a route leads to is (rtnetlink's rtm_scope).
+const (
+	ScopeUniverse = 0   // behind a gateway
+	ScopeLink     = 253 // on the link
+	ScopeHost     = 254 // in this host
+	ScopeNowhere  = 255 // in a pattern: any
+)
+
+// Protocols: who made a route (rtnetlink's rtm_protocol).
+const (
+	ProtoAny      = 0 // in a pattern
+	ProtoRedirect = 1 // an ICMP redirect
+	ProtoKernel   = 2 // follows from an interface's address
+	ProtoBoot     = 3 // SIOCADDRT
+)
+
+// maxRoutes is the number of routes that a table can hold: 8 in minimal, 64 in
+// client and full, 8,192 with feature bigtables.
+func maxRoutes() int {
+	if feature.BigTables {
+		return 8192
+	}
+	if feature.Profile == feature.Minimal {
+		return 8
+	}
+	return 64
+}
+
+// Route is one entry. The table owns its entries: nobody changes a Route after
+// Add, so that a flow may keep the pointer and ask Gen whether it still counts.
+type Route struct {
+	net, mask uint32 // of Dst, so that Lookup compares two words
+
+	Gateway ipv4.Addr   // next hop; 0.0.0.0: the destination is on the link
+	Src     ipv4.Addr   // preferred source; 0.0.0.0: the interface chooses
+	Ifindex int32       // interface to send through; 0 only with RTF_REJECT
+	Metric  uint32      // among routes of equal length the least one wins
+	MTU     uint32      // bytes; 0: the interface's
+	Window  uint32      // clamp on the receive window in bytes; 0: none
+	IRTT    uint32      // initial round trip time in ms; 0: unknown
+	Dst     ipv4.Prefix // without bits behind its length
+	Scope   uint8
+	Flags   uint16 // RTF_...
+	Proto   uint8
+}
+
+// NextHop returns the address to resolve on the link for a packet to dst.
+func (r *Route) NextHop(dst ipv4.Addr) ipv4.Addr {
+	if r.Flags&RTF_GATEWAY != 0 {
+		return r.Gateway
+	}
+	return dst
+}
+
+// Table is the list of routes: longest prefix first, then least metric. The
+// zero Table is empty and ready to use.
+type Table struct {
+	list []*Route
+	gen  uint32
+}
+
+// Gen returns a number that changes with every change of the table.
+func (t *Table) Gen() uint32 { return t.gen }
+
+// Len returns the number of routes.
+func (t *Table) Len() int { return len(t.list) }
+
+// At returns route i, from 0 to Len()-1, in the order of the list.
+func (t *Table) At(i int) *Route { return t.list[i] }
+
+// Lookup returns the route to dst, or nil when there is none. The caller
+// checks for RTF_REJECT.
+func (t *Table) Lookup(dst ipv4.Addr) *Route {
+	d := dst.Uint32()
+	for _, r := range t.list {
+		if d&r.mask == r.net {
+			return r
+		}
+	}
+	return nil
+}
+
+// LookupOn is Lookup among the routes through interface ifindex (0: any) whose
+// scope is at least scope: ScopeLink finds what is on the link only.
+func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
+	d := dst.Uint32()
+	for _, r := range t.list {
+		if d&r.mask == r.net && r.Scope >= scope && (ifindex == 0 || ifindex == r.Ifindex) {
+			return r
+		}
+	}
+	return nil
+}
+
+// Add puts a copy of r into the table. Of several routes with the same prefix
+// and metric the latest wins, except that one with ProtoKernel comes last, as
+// in Linux. It returns EEXIST when the same route is there already, ENOBUFS
+// when the table is full.
+func (t *Table) Add(r *Route) errno.Errno {
+	r.Dst = r.Dst.Masked()
+	r.net, r.mask = r.Dst.Addr.Uint32(), ipv4.Mask(r.Dst.Bits).Uint32()
+	at := len(t.list)
+	for i := len(t.list) - 1; i >= 0; i-- {
+		x := t.list[i]
+		if *x == *r {
+			return errno.EEXIST
+		}
+		if x.Dst.Bits < r.Dst.Bits || x.Dst.Bits == r.Dst.Bits &&
+			(x.Metric > r.Metric || x.Metric == r.Metric && r.Proto != ProtoKernel) {
+			at = i
+		}
+	}
+	if len(t.list) >= maxRoutes() {
+		return errno.ENOBUFS
+	}
+	c := new(Route)
+	*c = *r
+	t.list = append(t.list, nil)
+	copy(t.list[at+1:], t.list[at:])
+	t.list[at] = c
+	t.gen++
+	return 0
+}
+
+// Del removes the first route that the pattern p describes: to exactly p.Dst,
+// with RTF_REJECT as in p.Flags; zero Gateway, Src, Ifindex, Metric and Proto
+// and ScopeNowhere match any. It returns ESRCH when there is none.
+func (t *Table) Del(p *Route) errno.Errno {
+	for i, r := range t.list {
+		if r.Dst == p.Dst &&
+			(r.Flags^p.Flags)&RTF_REJECT == 0 &&
+			(r.Scope == p.Scope || p.Scope == ScopeNowhere) &&
+			(r.Proto == p.Proto || p.Proto == ProtoAny) &&
+			(r.Metric == p.Metric || p.Metric == 0) &&
+			(r.Ifindex == p.Ifindex || p.Ifindex == 0) &&
+			(r.Src == p.Src || p.Src.IsAny()) &&
+			(r.Gateway == p.Gateway || p.Gateway.IsAny()) {
+			t.remove(i)
+			return 0
+		}
+	}
+	return errno.ESRCH
+}
+
+// DelInterface removes all routes through interface ifindex.
+func (t *Table) DelInterface(ifindex int32) { t.purge(ifindex, ipv4.Any) }
+
+// DelSource removes all routes that prefer src as source.
+func (t *Table) DelSource(src ipv4.Addr) { t.purge(0, src) }
+
+func (t *Table) purge(ifindex int32, src ipv4.Addr) {
+	for i := len(t.list) - 1; i >= 0; i-- {
+		r := t.list[i]
+		if ifindex != 0 && r.Ifindex == ifindex || !src.IsAny() && r.Src == src {
+			t.remove(i)
+		}
+	}
+}
+
+func (t *Table) remove(i int) {
+	n := len(t.list) - 1
+	copy(t.list[i:], t.list[i+1:])
+	t.list[n] = nil
+	t.list = t.list[:n]
+	t.gen++
+}
+
+// Touch makes every flow look its route up again: an address or an interface
+// has changed.
+func (t *Table) Touch() { t.gen++ }
