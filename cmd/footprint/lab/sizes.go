@@ -1,0 +1,164 @@
+// Package lab measures Go programs: how large their sections are, which
+// packages and symbols fill them, and what a program adds to an empty one.
+//
+// It reads ELF files as the Go linker writes them, and builds the programs that
+// it is asked about with the go command. Sizes are in bytes, and are those of
+// sections and symbols, because files grow in steps of a page.
+package lab
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Sizes says how large a program is, or how much larger than another.
+type Sizes struct {
+	Text    int64 `json:"text"`    // machine code
+	Rodata  int64 `json:"rodata"`  // constants, strings, type descriptors, interface tables
+	Pclntab int64 `json:"pclntab"` // function names, line tables, stack maps
+	Data    int64 `json:"data"`    // initialised variables
+	Bss     int64 `json:"bss"`     // variables that start as zero: not in the file
+	File    int64 `json:"file"`    // the file without symbol table and DWARF
+}
+
+// Flash returns the bytes that must be stored: all sections but bss.
+func (s Sizes) Flash() int64 { return s.Text + s.Rodata + s.Pclntab + s.Data }
+
+// RAM returns the bytes of memory that variables take from the start, for
+// systems that execute code in place.
+func (s Sizes) RAM() int64 { return s.Data + s.Bss }
+
+// Sub returns what s has more than t.
+func (s Sizes) Sub(t Sizes) Sizes {
+	return Sizes{s.Text - t.Text, s.Rodata - t.Rodata, s.Pclntab - t.Pclntab, s.Data - t.Data, s.Bss - t.Bss, s.File - t.File}
+}
+
+// Add returns the sum of s and t.
+func (s Sizes) Add(t Sizes) Sizes { return s.Sub(Sizes{}.Sub(t)) }
+
+// A Kind is the part of a program in which a symbol lies.
+type Kind byte
+
+const (
+	Other Kind = iota // not loaded: symbol tables, DWARF
+	Text
+	Rodata
+	Pclntab
+	Data
+	Bss
+)
+
+// at returns the field for k; k must not be Other.
+func (s *Sizes) at(k Kind) *int64 {
+	return [...]*int64{nil, &s.Text, &s.Rodata, &s.Pclntab, &s.Data, &s.Bss}[k]
+}
+
+// A Symbol is a function or variable of a program, or a table that the
+// compiler or the linker made.
+type Symbol struct {
+	Name    string
+	Package string // import path; "" for what is shared, such as strings
+	Kind    Kind
+	Size    int64
+}
+
+// A Binary is what was read from a program's file.
+type Binary struct {
+	Sizes   Sizes
+	Symbols []Symbol // empty if the file was stripped
+}
+
+// Read reads a Go program, an ELF file.
+func Read(path string) (*Binary, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		if errors.As(err, new(*fs.PathError)) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%s is not an ELF file: give a program built for linux", path)
+	}
+	defer f.Close()
+	if pclntab(f) == nil {
+		return nil, fmt.Errorf("%s is not a Go program: it has no .gopclntab", path)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &Binary{}
+	b.Sizes.File = stripped(f, st.Size())
+	kinds := make([]Kind, len(f.Sections))
+	for i, s := range f.Sections {
+		kinds[i] = kindOf(s)
+		if kinds[i] != Other {
+			*b.Sizes.at(kinds[i]) += int64(s.Size)
+		}
+	}
+	syms, err := f.Symbols()
+	if err == elf.ErrNoSymbols {
+		return b, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: symbol table: %v", path, err)
+	}
+	for _, s := range syms {
+		if int(s.Section) >= len(kinds) || s.Name == "" || kinds[s.Section] == Other {
+			continue
+		}
+		k := kinds[s.Section]
+		b.Symbols = append(b.Symbols, Symbol{s.Name, PackageOf(s.Name), k, int64(s.Size)})
+	}
+	return b, nil
+}
+
+// pclntab returns the section with the function tables, whose name depends on
+// the build mode.
+func pclntab(f *elf.File) *elf.Section {
+	if s := f.Section(".gopclntab"); s != nil {
+		return s
+	}
+	return f.Section(".data.rel.ro.gopclntab")
+}
+
+func kindOf(s *elf.Section) Kind {
+	switch {
+	case s.Flags&elf.SHF_ALLOC == 0:
+		return Other
+	case s.Name == ".gopclntab" || s.Name == ".data.rel.ro.gopclntab":
+		return Pclntab
+	case s.Type == elf.SHT_NOBITS:
+		return Bss
+	case s.Flags&elf.SHF_EXECINSTR != 0:
+		return Text
+	case s.Flags&elf.SHF_WRITE != 0:
+		return Data
+	}
+	return Rodata
+}
+
+// stripped returns the size that the file has when linked with -s -w: the
+// linker writes what is not loaded behind everything else, and only the table
+// of section names remains of it.
+func stripped(f *elf.File, size int64) int64 {
+	end := int64(-1)
+	var names int64
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_ALLOC != 0 || s.Type == elf.SHT_NULL {
+			continue
+		}
+		if s.Name == ".shstrtab" {
+			names += int64(s.Size)
+			continue
+		}
+		names -= int64(len(s.Name) + 1)
+		if off := int64(s.Offset); end < 0 || off < end {
+			end = off
+		}
+	}
+	if end < 0 {
+		return size // it is stripped
+	}
+	return end + names
+}

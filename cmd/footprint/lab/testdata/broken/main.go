@@ -1,0 +1,6 @@
+package main
+
+func main() {
+	// This does not compile.
+	nothing()
+}
