@@ -1,0 +1,527 @@
+// Package tcp is the Transmission Control Protocol (RFC 9293) as a pure state
+// machine: segments, calls and the passing of time go in, segments come out.
+//
+// It has no clock, no lock, no goroutine, and knows neither routes nor
+// interfaces. A Conn is driven by its owner, package stack:
+//
+//	c.Input(now, &seg)            a segment has arrived
+//	c.Timeout(now)                time has passed
+//	c.Write, c.Read, c.Close ...  the application calls
+//	for c.Output(now, buf) {...}  then: send what may be sent
+//	c.Deadline()                  and call again by then at the latest
+//
+// Features: listen (passive open), wscale and timestamps (RFC 7323), urgent (an
+// out-of-band byte). Without them the same segments are understood as far as
+// RFC 9293 requires.
+package tcp
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// State is a connection's state (RFC 9293 section 3.3.2), with Linux's numbers.
+type State uint8
+
+const (
+	Established State = 1 + iota
+	SynSent
+	SynReceived
+	FinWait1
+	FinWait2
+	TimeWait
+	Closed
+	CloseWait
+	LastAck
+	Listen
+	Closing
+)
+
+// String returns the state's name as RFC 9293 writes it.
+func (s State) String() string {
+	const names = "?          ESTABLISHEDSYN-SENT   SYN-RECEIVEFIN-WAIT-1 FIN-WAIT-2 TIME-WAIT  CLOSED     CLOSE-WAIT LAST-ACK   LISTEN     CLOSING    "
+	const width = 11
+	if s > Closing {
+		s = 0
+	}
+	n := names[int(s)*width:][:width]
+	for n[len(n)-1] == ' ' {
+		n = n[:len(n)-1]
+	}
+	if s == SynReceived {
+		return n + "D"
+	}
+	return n
+}
+
+// synchronized reports whether both sides know each other's sequence numbers:
+// "synchronized state" in RFC 9293 section 3.5.2.
+func (s State) synchronized() bool {
+	return s != SynSent && s != SynReceived && s < Closed || s > Closed && s != Listen
+}
+
+// Events says what has changed for the application.
+type Events uint8
+
+const (
+	// Readable: there is data, or the end of it, or an error.
+	Readable Events = 1 << iota
+	// Writable: there is room in the send buffer again, or an error.
+	Writable
+	// Opened: the connection is established.
+	Opened
+	// Failed: the connection is gone; Err says why.
+	Failed
+)
+
+type flags uint32
+
+const (
+	flagActive      flags = 1 << iota // opened by Connect, not by a listener
+	flagWScale                        // we offered window scaling, or it is in use
+	flagTS                            // likewise timestamps
+	flagSynPending                    // send our SYN, again
+	flagReset                         // send a reset, and nothing after it
+	flagFinQueued                     // the application has closed its side
+	flagFinSent                       // our FIN is in sequence space: nxt is behind it
+	flagFinSeen                       // the peer's FIN has arrived, maybe ahead of data: rcv.fin
+	flagFinRcvd                       // and it is in sequence: rcv.nxt is behind it
+	flagOrphan                        // closed: nobody will read
+	flagReadClosed                    // CloseRead: arriving data is thrown away
+	flagNoDelay                       // TCP_NODELAY
+	flagCork                          // TCP_CORK
+	flagProbe                         // send a window probe, or a segment smaller than SWS avoidance likes
+	flagPersist                       // rtxAt is the persist timer
+	flagTiming                        // rtt.seq and rtt.at hold a measurement under way
+	flagRecovery                      // fast recovery (RFC 6582)
+	flagSynLost                       // our SYN timed out at least once
+	flagCwndLimited                   // the congestion window has held data back since the last ACK
+	flagWantWrite                     // a Write came up short: tell when there is room
+	flagUrgent                        // rcv.up points ahead of what was read
+	flagSendUrgent                    // snd.up points ahead of what is acknowledged
+)
+
+// Env is what all connections of a stack share.
+type Env struct {
+	Mem Memory
+
+	// SynRetries, Retries2 and OrphanRetries are how often a SYN, a segment, and
+	// a segment of a connection that nobody holds any more is retransmitted before
+	// the connection fails (RFC 9293 section 3.8.3, MUST-20 to MUST-23).
+	SynRetries, Retries2, OrphanRetries uint8
+	// FinTimeout is how long a connection that nobody holds waits in FIN-WAIT-2.
+	FinTimeout pkt.Time
+}
+
+// Options are the application's settings. The zero value is not useful: Init
+// sets the defaults.
+type Options struct {
+	RcvBuf, SndBuf uint32   // bytes
+	UserTimeout    pkt.Time // of unacknowledged data, RFC 5482; 0: Env.Retries2 rules
+	Linger         int32    // seconds; -1: off; 0: Close resets the connection
+	RcvLowat       uint32   // bytes that make a connection Readable, at least 1
+	MaxSeg         uint16   // bytes; 0: what the route allows
+	TTL, TOS       uint8
+}
+
+// Conn is one connection.
+type Conn struct {
+	env    *Env
+	local  ipv4.Endpoint
+	remote ipv4.Endpoint
+	flags  flags
+	state  State
+	err    errno.Errno // why the connection is gone, until reported
+	soft   errno.Errno // what ICMP had to say
+	events Events
+
+	snd   sender
+	rcv   receiver
+	rtt   rttState
+	cc    reno
+	timer timers
+
+	Options Options
+}
+
+// sender is what we have sent and are to send: RFC 9293's SND variables.
+type sender struct {
+	q      chain  // from una on
+	una    uint32 // oldest unacknowledged
+	nxt    uint32 // behind what was ever sent
+	end    uint32 // behind what the application has written
+	push   uint32 // behind the last byte of its last Write
+	small  uint32 // behind the last segment sent that was smaller than MSS (Minshall)
+	rtx    uint32 // [rtx, rtxEnd) is to be retransmitted
+	rtxEnd uint32
+	up     uint32 // behind our urgent data, if flagSendUrgent
+	wnd    uint32
+	maxWnd uint32 // the largest the peer ever offered
+	wl1    uint32 // segment sequence number of the last window update
+	wl2    uint32 // segment acknowledgment number of the last window update
+	mss    uint16 // payload of a full segment: options that we send are taken off
+	peer   uint16 // the peer's MSS option
+	path   uint16 // what the route's MTU leaves for TCP's payload without options
+	wscale uint8
+}
+
+// receiver is what we have received: RFC 9293's RCV variables.
+type receiver struct {
+	q      chain  // from read on, with holes
+	read   uint32 // what the application reads next
+	nxt    uint32 // next in sequence
+	adv    uint32 // right edge of the window as advertised
+	acked  uint32 // last ACK sent
+	fin    uint32 // sequence number of the peer's FIN, if flagFinSeen
+	up     uint32 // behind the urgent data, if flagUrgent
+	ooo    *intervals
+	ts     timestamps
+	mss    uint16 // the largest payload seen: what a full segment of the peer's is
+	acks   uint8  // ACKs to send now
+	quick  uint8  // ACKs still to be sent without delay
+	wscale uint8
+	budget uint8 // challenge ACKs left in this second
+	second uint32
+}
+
+// Init prepares c for Connect or an accept. opt are the application's settings.
+func (c *Conn) Init(env *Env, opt Options) {
+	*c = Conn{env: env, state: Closed, Options: opt}
+	c.timer.clear()
+}
+
+// Open begins an active open from local to remote. pathMSS is what the route's
+// MTU leaves for a segment without options. iss and tsOffset are the initial
+// send sequence number and the timestamp offset: see ISN.
+func (c *Conn) Open(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, iss, tsOffset uint32) {
+	c.flags |= flagActive
+	c.setup(now, local, remote, pathMSS, iss, tsOffset)
+	c.flags |= flagSynPending
+	if feature.WScale {
+		c.flags |= flagWScale
+	}
+	if feature.Timestamps {
+		c.flags |= flagTS
+	}
+	c.setState(SynSent)
+}
+
+func (c *Conn) setup(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, iss, tsOffset uint32) {
+	c.local, c.remote = local, remote
+	s := &c.snd
+	s.una, s.nxt, s.rtx, s.rtxEnd = iss, iss, iss, iss
+	s.end, s.push, s.small = iss+1, iss+1, iss
+	s.path = pathMSS
+	if m := c.Options.MaxSeg; m != 0 && m < pathMSS {
+		s.path = m
+	}
+	s.peer = defaultMSS
+	s.mss = min(s.path, defaultMSS)
+	if feature.WScale {
+		c.rcv.wscale = wscaleFor(c.Options.RcvBuf)
+	}
+	c.rcv.mss = defaultMSS
+	c.rcv.quick = maxQuickAcks
+	c.rcv.ts.offset = tsOffset
+	c.rtt.init()
+	c.timer.lastRcv = now
+}
+
+// setState is the only writer of the state.
+func (c *Conn) setState(s State) { c.state = s }
+
+// State returns the connection's state.
+func (c *Conn) State() State { return c.state }
+
+// Local returns the connection's own address and port.
+func (c *Conn) Local() ipv4.Endpoint { return c.local }
+
+// Remote returns the peer's address and port.
+func (c *Conn) Remote() ipv4.Endpoint { return c.remote }
+
+// TakeEvents returns what has changed since the last call.
+func (c *Conn) TakeEvents() Events {
+	e := c.events
+	c.events = 0
+	return e
+}
+
+// Err returns why the connection failed, once (as SO_ERROR), or 0.
+func (c *Conn) Err() errno.Errno {
+	e := c.err
+	c.err = 0
+	return e
+}
+
+// SoftErr returns what ICMP last reported about this connection without ending
+// it, or 0 (RFC 9293 section 3.9.2.2, SHLD-25).
+func (c *Conn) SoftErr() errno.Errno { return c.soft }
+
+// established takes the connection into ESTABLISHED: the peer has acknowledged
+// our SYN.
+func (c *Conn) established(now pkt.Time) {
+	c.setState(Established)
+	c.events |= Opened | Writable
+	c.setMSS()
+	c.cc.open(c, c.flags&flagSynLost != 0)
+	c.rtt.open(c.flags&flagSynLost != 0)
+	c.timer.retries = 0
+	c.timer.stopRetransmit(c)
+	if c.flags&flagFinQueued != 0 {
+		c.setState(FinWait1)
+	}
+}
+
+// fail ends the connection without a word to the peer.
+func (c *Conn) fail(e errno.Errno) {
+	c.err = e
+	c.events |= Failed | Readable | Writable
+	c.close()
+}
+
+// close ends the connection. What the peer has sent can still be read.
+func (c *Conn) close() {
+	c.setState(Closed)
+	c.timer.clear()
+	c.snd.q.clear(&c.env.Mem)
+	c.snd.end = c.snd.una
+	c.rcv.acks = 0
+	if c.rcv.ooo != nil || c.flags&flagOrphan != 0 {
+		c.dropUnreachable()
+	}
+}
+
+// dropUnreachable gives back received data that can never be read.
+func (c *Conn) dropUnreachable() {
+	c.rcv.ooo = nil
+	if c.flags&flagOrphan != 0 || c.readable() == 0 {
+		c.rcv.q.clear(&c.env.Mem)
+		c.rcv.read = c.rcv.nxt
+	}
+}
+
+// readable returns the number of bytes that are there in sequence.
+func (c *Conn) readable() uint32 {
+	n := c.rcv.nxt - c.rcv.read
+	if n > 0 && c.flags&flagFinRcvd != 0 {
+		n--
+	}
+	return n
+}
+
+// Buffered returns the number of bytes that can be read (SIOCINQ).
+func (c *Conn) Buffered() int { return int(c.readable()) }
+
+// Unacked returns the number of bytes written that the peer has not
+// acknowledged (SIOCOUTQ).
+func (c *Conn) Unacked() int {
+	n := c.snd.end - c.snd.una
+	if c.state == SynSent || c.state == SynReceived {
+		n--
+	}
+	if int32(n) < 0 { // our FIN is acknowledged as well
+		n = 0
+	}
+	return int(n)
+}
+
+// Write queues as much of p as the send buffer takes and returns its length;
+// the data goes out with the next Output. It returns EAGAIN when nothing fits,
+// EPIPE after CloseWrite or when the connection is gone, or why it failed.
+func (c *Conn) Write(p []byte) (int, errno.Errno) {
+	if c.err != 0 {
+		return 0, c.Err()
+	}
+	switch c.state {
+	case Established, CloseWait, SynSent, SynReceived:
+	default:
+		return 0, errno.EPIPE
+	}
+	if c.flags&flagFinQueued != 0 {
+		return 0, errno.EPIPE
+	}
+	if len(p) == 0 {
+		return 0, 0
+	}
+	used := uint32(c.Unacked())
+	n := uint32(0)
+	if c.Options.SndBuf > used {
+		n = c.Options.SndBuf - used
+	}
+	if uint64(len(p)) <= uint64(n) {
+		n = uint32(len(p))
+	} else {
+		c.flags |= flagWantWrite
+	}
+	if have := c.snd.q.grow(&c.env.Mem, used+n); have < used+n {
+		n = have - min(have, used)
+		c.flags |= flagWantWrite
+	}
+	if n == 0 {
+		return 0, errno.EAGAIN
+	}
+	c.snd.q.write(used, p[:n])
+	c.snd.end += n
+	c.snd.push = c.snd.end
+	return int(n), 0
+}
+
+// Read takes up to len(p) bytes that have arrived. It returns 0 and no error at
+// the end of the stream, EAGAIN when there is nothing yet, and why the
+// connection failed once all data is read.
+func (c *Conn) Read(p []byte) (int, errno.Errno) {
+	n := c.readable()
+	if n == 0 || len(p) == 0 {
+		switch {
+		case n > 0 || c.flags&(flagFinRcvd|flagReadClosed) != 0:
+			return 0, 0
+		case c.err != 0:
+			return 0, c.Err()
+		case c.state == Closed:
+			return 0, 0
+		}
+		return 0, errno.EAGAIN
+	}
+	if uint64(n) > uint64(len(p)) {
+		n = uint32(len(p))
+	}
+	c.rcv.q.read(0, p[:n])
+	c.consume(n)
+	return int(n), 0
+}
+
+// consume takes n bytes off the receive queue and tells the peer of the room,
+// if that is worth a segment.
+func (c *Conn) consume(n uint32) {
+	c.rcv.read += n
+	left := c.readable()
+	if c.rcv.ooo != nil && c.rcv.ooo.n > 0 {
+		left++
+	}
+	c.rcv.q.drop(&c.env.Mem, n, left)
+	c.updateWindow()
+}
+
+// CloseWrite ends our side of the stream once all that was written is sent: the
+// half close of RFC 9293 section 3.6.
+func (c *Conn) CloseWrite() errno.Errno {
+	switch c.state {
+	case SynSent, Closed, Listen:
+		return errno.ENOTCONN
+	}
+	if c.flags&flagFinQueued != 0 {
+		return 0
+	}
+	c.flags |= flagFinQueued
+	switch c.state {
+	case Established:
+		c.setState(FinWait1)
+	case CloseWait:
+		c.setState(LastAck)
+	}
+	return 0
+}
+
+// CloseRead throws away what has arrived and what will: reads see the end of
+// the stream.
+func (c *Conn) CloseRead() errno.Errno {
+	switch c.state {
+	case SynSent, Closed, Listen:
+		return errno.ENOTCONN
+	}
+	c.flags |= flagReadClosed
+	c.consume(c.readable())
+	c.events |= Readable
+	return 0
+}
+
+// Close says that nobody holds the connection any more: it goes on by itself
+// until what was written is acknowledged. "If such a host issues a CLOSE call
+// while received data is still pending in TCP, or if new data is received after
+// CLOSE is called, its TCP SHOULD send a RST to show that data was lost"
+// (RFC 1122 section 4.2.2.13; RFC 2525 section 2.17).
+func (c *Conn) Close(now pkt.Time) {
+	if c.flags&flagOrphan != 0 {
+		return
+	}
+	lost := c.readable() > 0
+	c.flags |= flagOrphan
+	switch {
+	case c.state == SynSent:
+		c.close()
+		return
+	case lost || c.Options.Linger == 0:
+		c.Abort()
+		return
+	}
+	c.CloseWrite()
+	if c.state == FinWait2 {
+		c.timer.lifeAt = now + c.env.FinTimeout
+	}
+	c.dropUnreachable()
+}
+
+// Abort ends the connection at once; the peer is sent a reset if it knows of
+// the connection (RFC 9293 section 3.10.5).
+func (c *Conn) Abort() {
+	c.flags |= flagOrphan
+	switch c.state {
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait:
+		c.flags |= flagReset
+	case Closing, LastAck, TimeWait: // "respond ok and delete the TCB"
+		if c.snd.una != c.snd.nxt && c.Options.Linger == 0 {
+			c.flags |= flagReset
+		}
+	}
+	c.close()
+}
+
+// Done reports whether the connection is over and has nothing more to send.
+func (c *Conn) Done() bool { return c.state == Closed && c.flags&flagReset == 0 }
+
+// Orphaned reports whether Close or Abort was called.
+func (c *Conn) Orphaned() bool { return c.flags&flagOrphan != 0 }
+
+// SetNoDelay turns Nagle's algorithm off or on (TCP_NODELAY).
+func (c *Conn) SetNoDelay(on bool) { c.flags = c.flags.set(flagNoDelay, on) }
+
+// SetCork holds back segments that are not full (TCP_CORK), for at most 200 ms.
+func (c *Conn) SetCork(on bool) { c.flags = c.flags.set(flagCork, on) }
+
+// NoDelay reports whether Nagle's algorithm is off.
+func (c *Conn) NoDelay() bool { return c.flags&flagNoDelay != 0 }
+
+// Cork reports whether segments that are not full are held back.
+func (c *Conn) Cork() bool { return c.flags&flagCork != 0 }
+
+func (f flags) set(bit flags, on bool) flags {
+	if on {
+		return f | bit
+	}
+	return f &^ bit
+}
+
+// SetPathMSS says that the route now leaves n bytes for a segment without
+// options.
+func (c *Conn) SetPathMSS(n uint16) {
+	if m := c.Options.MaxSeg; m != 0 && m < n {
+		n = m
+	}
+	c.snd.path = n
+	c.setMSS()
+}
+
+// setMSS is RFC 9293 section 3.7.1, MUST-16, with RFC 6691 section 3: what the
+// peer and the path allow, less the options that every segment carries.
+func (c *Conn) setMSS() {
+	s := &c.snd
+	s.mss = min(s.peer, s.path)
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		s.mss -= timestampLen
+	}
+}
+
+// MSS returns the payload of a full segment, in bytes.
+func (c *Conn) MSS() int { return int(c.snd.mss) }

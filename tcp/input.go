@@ -1,0 +1,452 @@
+package tcp
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// maxQuickAcks is how many segments a new connection acknowledges at once, so
+// that the peer's slow start is not held up, as Linux does.
+const maxQuickAcks = 16
+
+// challengeAcks is how many ACKs a connection sends in a second to segments that
+// make no sense: "an implementation SHOULD include an ACK throttling mechanism"
+// (RFC 5961 section 7), per connection so that nobody else can count them.
+const challengeAcks = 10
+
+// Input takes a segment that has arrived for c: "SEGMENT ARRIVES", RFC 9293
+// section 3.10.7. It returns why the segment was dropped, if it was, and whether
+// it is to be answered with Reset.
+func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
+	switch c.state {
+	case Closed:
+		return ipv4.DropTCPNoConn, true
+	case SynSent:
+		return c.inputSynSent(now, s)
+	}
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		if d := c.checkTimestamps(now, s); d != ipv4.DropNone {
+			return d, false
+		}
+	}
+	if c.state == SynReceived && s.Flags&(SYN|ACK|RST) == SYN|ACK && s.Seq+1 == c.rcv.nxt {
+		// The peer's answer in a simultaneous open (section 3.5, figure 8, line 6): it
+		// repeats the SYN that we have.
+		s.Seq++
+		s.Flags &^= SYN
+	}
+	if d := c.acceptable(now, s); d != ipv4.DropNone {
+		return d, false
+	}
+	c.timer.lastRcv = now
+	if s.Flags&(RST|SYN|ACK) != ACK {
+		return c.inputControl(now, s)
+	}
+	if c.state == SynReceived {
+		if !before(c.snd.una, s.Ack) || before(c.snd.nxt, s.Ack) {
+			return ipv4.DropTCPACK, true
+		}
+		c.synAcked(now)
+		c.snd.wl1 = s.Seq - 1 // the window of this segment counts
+	}
+	if d := c.inputAck(now, s); d != ipv4.DropNone {
+		return d, false
+	}
+	if c.state == Closed {
+		return ipv4.DropNone, false
+	}
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		c.rcv.ts.update(now, s, c.rcv.acked)
+	}
+	if feature.Urgent && s.Flags&URG != 0 {
+		c.inputUrgent(s)
+	}
+	if len(s.Payload) > 0 || s.Flags&FIN != 0 {
+		return c.inputData(now, s)
+	}
+	return ipv4.DropNone, false
+}
+
+// inputSynSent is RFC 9293 section 3.10.7.3.
+func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
+	acked := s.Flags&ACK != 0
+	if acked && s.Ack != c.snd.nxt { // only our SYN is out
+		return ipv4.DropTCPACK, true
+	}
+	if s.Flags&RST != 0 {
+		if !acked {
+			return ipv4.DropTCPReset, false
+		}
+		c.fail(errno.ECONNREFUSED)
+		return ipv4.DropNone, false
+	}
+	if s.Flags&SYN == 0 {
+		return ipv4.DropTCPNoConn, false
+	}
+	c.timer.lastRcv = now
+	c.takeSyn(now, s)
+	if !acked { // simultaneous open
+		c.setState(SynReceived)
+		c.flags |= flagSynPending
+		c.snd.rtx = c.snd.una
+		return ipv4.DropNone, false
+	}
+	c.synAcked(now)
+	c.snd.wl2 = s.Ack
+	c.rcv.acks = 1
+	s.Seq++
+	if len(s.Payload) > 0 || s.Flags&FIN != 0 {
+		return c.inputData(now, s)
+	}
+	return ipv4.DropNone, false
+}
+
+// synAcked takes the acknowledgment of our SYN.
+func (c *Conn) synAcked(now pkt.Time) {
+	if c.flags&flagTiming != 0 {
+		c.flags &^= flagTiming
+		c.rtt.sample(now - c.rtt.at)
+	}
+	s := &c.snd
+	s.una++
+	s.rtx, s.rtxEnd = s.una, s.una
+	c.flags &^= flagSynPending
+	c.established(now)
+}
+
+// takeSyn takes the peer's sequence number, window and options from its SYN.
+func (c *Conn) takeSyn(now pkt.Time, s *Segment) {
+	r := &c.rcv
+	r.nxt = s.Seq + 1
+	r.read, r.acked, r.up = r.nxt, r.nxt, r.nxt
+	r.adv = r.nxt + c.synWindow()
+	if s.MSS != 0 {
+		c.snd.peer = max(s.MSS, minMSS)
+	}
+	if feature.WScale {
+		c.negotiateWScale(s)
+	} else {
+		r.wscale = 0
+	}
+	if feature.Timestamps {
+		c.negotiateTimestamps(now, s)
+	}
+	c.snd.wnd = uint32(s.Wnd) // "The window field in a segment where the SYN bit is set MUST NOT be scaled"
+	c.snd.maxWnd = c.snd.wnd
+	c.snd.wl1 = s.Seq
+}
+
+// acceptable is the first check of section 3.10.7.4: does the segment lie in the
+// window (table 6)? One that does not is answered with an ACK, unless it is a
+// reset.
+func (c *Conn) acceptable(now pkt.Time, s *Segment) ipv4.Drop {
+	r := &c.rcv
+	n := s.Len()
+	wnd := r.adv - r.nxt
+	ok := false
+	switch {
+	case n == 0 && wnd == 0:
+		ok = s.Seq == r.nxt
+	case n == 0:
+		ok = s.Seq-r.nxt < wnd || s.Seq == r.nxt
+	case wnd == 0:
+		// "If the RCV.WND is zero, no segments will be acceptable, but special allowance
+		// should be made to accept valid ACKs, URGs, and RSTs" (MUST-66): its data will be
+		// cut.
+		ok = s.Seq == r.nxt
+	default:
+		ok = s.Seq-r.nxt < wnd || s.Seq+n-1-r.nxt < wnd || before(s.Seq, r.nxt) && before(r.nxt, s.Seq+n)
+	}
+	if ok {
+		return ipv4.DropNone
+	}
+	if s.Flags&RST != 0 {
+		return ipv4.DropTCPReset
+	}
+	// "If an incoming segment is not acceptable, an acknowledgment should be sent":
+	// always for data, which the peer sent again for want of one; else with care,
+	// so that two confused peers don't answer each other for ever.
+	if len(s.Payload) > 0 || s.Flags&FIN != 0 {
+		r.acks = max(r.acks, 1)
+	} else {
+		c.challenge(now)
+	}
+	return ipv4.DropTCPSequence
+}
+
+// challenge sends an ACK, if there is budget for one (RFC 5961 section 7).
+func (c *Conn) challenge(now pkt.Time) {
+	r := &c.rcv
+	if sec := uint32(now / pkt.Second); sec != r.second || r.budget == 0 && r.second == 0 {
+		r.second, r.budget = sec, challengeAcks+1
+	}
+	if r.budget > 1 {
+		r.budget--
+		r.acks = max(r.acks, 1)
+	}
+}
+
+// inputControl handles what is not a plain ACK: second, fourth and fifth check of
+// section 3.10.7.4.
+func (c *Conn) inputControl(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
+	switch {
+	case s.Flags&RST != 0:
+		// "If the RST bit is set and the sequence number exactly matches the next
+		// expected sequence number (RCV.NXT), then TCP endpoints MUST reset the
+		// connection [...] If [...] does not exactly match [...] yet is within the current
+		// receive window, TCP endpoints MUST send [a] challenge ACK" (RFC 5961 section 3.2).
+		if s.Seq != c.rcv.nxt {
+			c.challenge(now)
+			return ipv4.DropTCPReset, false
+		}
+		e := errno.ECONNRESET
+		switch c.state {
+		case SynReceived:
+			e = errno.ECONNREFUSED
+		case CloseWait:
+			e = errno.EPIPE
+		case Closing, LastAck, TimeWait:
+			e = 0
+		}
+		c.fail(e)
+		return ipv4.DropNone, false
+	case s.Flags&SYN != 0:
+		// "If the SYN bit is set, irrespective of the sequence number, TCP endpoints
+		// MUST send a "challenge ACK" to the remote peer" (RFC 5961 section 4.2).
+		c.challenge(now)
+		return ipv4.DropTCPSYN, false
+	}
+	return ipv4.DropTCPNoACK, false // "if the ACK bit is off, drop the segment and return"
+}
+
+// inputAck is the fifth check of section 3.10.7.4.
+func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
+	snd := &c.snd
+	// "The ACK value is considered acceptable only if it is in the range of
+	// ((SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT)" (RFC 5961 section 5.2).
+	if before(snd.nxt, s.Ack) || before(s.Ack, snd.una-snd.maxWnd) {
+		c.challenge(now)
+		return ipv4.DropTCPACK
+	}
+	c.timer.probes = 0
+	wnd := uint32(s.Wnd)
+	if feature.WScale {
+		wnd <<= snd.wscale
+	}
+	acked := s.Ack - snd.una
+	if int32(acked) > 0 {
+		c.ackNew(now, s, acked)
+	} else if acked == 0 && snd.una != snd.nxt && wnd == snd.wnd && len(s.Payload) == 0 && s.Flags&FIN == 0 {
+		c.cc.onDupAck(c) // the definition in RFC 5681 section 2
+	}
+	// "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)": an old
+	// segment does not move the window.
+	if int32(acked) >= 0 && (before(snd.wl1, s.Seq) || snd.wl1 == s.Seq && beforeEq(snd.wl2, s.Ack)) {
+		snd.wl1, snd.wl2 = s.Seq, s.Ack
+		if wnd != snd.wnd {
+			snd.wnd = wnd
+			snd.maxWnd = max(snd.maxWnd, wnd)
+			if c.flags&flagPersist != 0 && wnd > 0 {
+				c.timer.stopRetransmit(c) // Output arms it again, should this not suffice
+			}
+		}
+	}
+	return ipv4.DropNone
+}
+
+// ackNew takes the acknowledgment of n sequence numbers.
+func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
+	snd := &c.snd
+	t := &c.timer
+	if c.flags&flagTiming != 0 && before(c.rtt.seq, s.Ack) {
+		c.flags &^= flagTiming
+		c.rtt.sample(now - c.rtt.at)
+	} else if feature.Timestamps && t.retries > 0 && c.flags&flagTS != 0 && s.HasTS {
+		c.rtt.sample(c.rcv.ts.elapsed(now, s.TSEcr)) // Karn's problem, solved by RTTM
+	}
+	data := n
+	finAcked := c.flags&flagFinSent != 0 && s.Ack == snd.nxt
+	if finAcked {
+		data--
+	}
+	snd.una = s.Ack
+	if before(snd.rtx, s.Ack) {
+		snd.rtx = s.Ack
+	}
+	if before(snd.rtxEnd, snd.rtx) {
+		snd.rtxEnd = snd.rtx
+	}
+	if before(snd.small, s.Ack) {
+		snd.small = s.Ack
+	}
+	if data > 0 {
+		snd.q.drop(&c.env.Mem, data, uint32(c.Unacked()))
+		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 {
+			c.flags &^= flagWantWrite
+			c.events |= Writable
+		}
+	}
+	c.cc.onAck(c, n)
+	c.flags &^= flagCwndLimited
+	t.retries = 0
+	c.soft = 0
+	// "When all outstanding data has been acknowledged, turn off the retransmission
+	// timer [...] When an ACK is received that acknowledges new data, restart the
+	// retransmission timer" (RFC 6298 sections 5.2 and 5.3).
+	if snd.una == snd.nxt {
+		t.stopRetransmit(c)
+	} else {
+		t.rtxAt = now + c.rtt.rto()
+	}
+	if finAcked {
+		c.finAcked(now)
+	}
+}
+
+// finAcked is what the acknowledgment of our FIN does to each state.
+func (c *Conn) finAcked(now pkt.Time) {
+	switch c.state {
+	case FinWait1:
+		c.setState(FinWait2)
+		if c.flags&flagOrphan != 0 {
+			c.timer.lifeAt = now + c.env.FinTimeout
+		}
+	case Closing:
+		c.setState(TimeWait)
+	case LastAck:
+		c.events |= Failed
+		c.close()
+	}
+}
+
+// inputData is the seventh and eighth check of section 3.10.7.4: the text and the
+// FIN.
+func (c *Conn) inputData(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
+	r := &c.rcv
+	switch c.state {
+	case Established, FinWait1, FinWait2:
+	default: // "This should not occur since a FIN has been received": a repetition
+		r.acks = max(r.acks, 1)
+		return ipv4.DropTCPSequence, false
+	}
+	seq, p, fin := s.Seq, s.Payload, s.Flags&FIN != 0
+	if old := r.nxt - seq; int32(old) > 0 {
+		r.acks = max(r.acks, 1) // a repetition: our ACK was lost, or a probe
+		if old > uint32(len(p)) || old == uint32(len(p)) && !fin {
+			return ipv4.DropTCPSequence, false
+		}
+		p = p[old:]
+		seq = r.nxt
+	}
+	if room := r.adv - seq; uint32(len(p)) > room {
+		p, fin = p[:room], false
+		r.acks = max(r.acks, 1)
+	}
+	if c.flags&flagOrphan != 0 && len(p) > 0 {
+		// "if new data is received after CLOSE is called, its TCP SHOULD send a RST to
+		// show that data was lost" (RFC 1122 section 4.2.2.13).
+		c.fail(0)
+		return ipv4.DropTCPNoConn, true
+	}
+	if fin && c.flags&flagFinSeen == 0 {
+		c.flags |= flagFinSeen
+		r.fin = seq + uint32(len(p))
+	}
+	r.mss = max(r.mss, uint16(min(len(p), 65535)))
+	if seq != r.nxt || r.ooo != nil && r.ooo.n > 0 {
+		d = c.reassemble(seq, p)
+	} else if len(p) > 0 {
+		n := c.store(seq, p)
+		if n == 0 {
+			return ipv4.DropMemory, false
+		}
+		r.nxt += n
+	}
+	c.delivered(now)
+	return d, false
+}
+
+// store copies p, which begins at seq, into the receive queue and returns how
+// much of it memory had room for.
+func (c *Conn) store(seq uint32, p []byte) uint32 {
+	r := &c.rcv
+	at := seq - r.read
+	n := uint32(len(p))
+	if have := r.q.grow(&c.env.Mem, at+n); have < at+n {
+		if have <= at {
+			return 0
+		}
+		n = have - at
+	}
+	r.q.write(at, p[:n])
+	return n
+}
+
+// delivered does what follows from an advance of rcv.nxt: the peer's FIN, the
+// application's wake-up and the ACK.
+func (c *Conn) delivered(now pkt.Time) {
+	r := &c.rcv
+	if c.flags&(flagFinSeen|flagFinRcvd) == flagFinSeen && r.nxt == r.fin {
+		c.flags |= flagFinRcvd
+		r.nxt++
+		r.acks = max(r.acks, 1)
+		c.events |= Readable
+		switch c.state {
+		case Established:
+			c.setState(CloseWait)
+		case FinWait1: // our FIN is not acknowledged yet
+			c.setState(Closing)
+		case FinWait2:
+			c.setState(TimeWait)
+		}
+	}
+	if c.flags&flagReadClosed != 0 {
+		c.consume(c.readable())
+	} else if c.readable() >= max(c.Options.RcvLowat, 1) || c.flags&flagFinRcvd != 0 {
+		c.events |= Readable
+	}
+	c.acknowledge(now)
+}
+
+// acknowledge decides when: "a TCP endpoint SHOULD implement a delayed ACK [...]
+// An ACK SHOULD be generated for at least every second full-sized segment or
+// 2*RMSS bytes of new data" (RFC 9293 section 3.8.6.3, SHLD-18 and 19).
+func (c *Conn) acknowledge(now pkt.Time) {
+	r := &c.rcv
+	n := r.nxt - r.acked
+	switch {
+	case n == 0 || r.acks > 0:
+	case n >= 2*uint32(r.mss):
+		r.acks = 1
+	case r.quick > 0:
+		r.quick--
+		r.acks = 1
+	case c.timer.ackAt == pkt.Never:
+		c.timer.ackAt = now + delayedAck
+	}
+}
+
+// ICMP takes an error message about the segment that began at seq. "TCP SHOULD
+// check that the TCP sequence number contained in the payload of the ICMP error
+// message is within the range SND.UNA =< SEG.SEQ < SND.NXT" (RFC 5927 section
+// 4.1). During the open it ends the attempt; later it is only remembered: even
+// "hard" errors may be forged or pass (RFC 5461; RFC 9293 section 3.9.2.2).
+func (c *Conn) ICMP(e errno.Errno, seq uint32) ipv4.Drop {
+	if before(seq, c.snd.una) || !before(seq, c.snd.nxt) {
+		return ipv4.DropICMPQuote
+	}
+	c.Unreachable(e)
+	return ipv4.DropNone
+}
+
+// Unreachable says that our own side can't reach the peer, as when its neighbour
+// does not answer.
+func (c *Conn) Unreachable(e errno.Errno) {
+	if c.state == SynSent {
+		c.fail(e)
+		return
+	}
+	c.soft = e
+}

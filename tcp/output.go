@@ -1,0 +1,335 @@
+package tcp
+
+import (
+	"encoding/binary"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// Output puts the next segment that may be sent now into b, from the TCP header
+// on, and reports whether there was one. It is called until there is none: the
+// deadline is then up to date.
+func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
+	s := &c.snd
+	switch {
+	case c.flags&flagReset != 0:
+		c.flags &^= flagReset
+		c.emit(now, b, s.nxt, 0, RST|ACK)
+		return true
+	case c.state == Closed:
+		return false
+	case c.state == SynSent || c.state == SynReceived:
+		return c.outputSyn(now, b)
+	}
+	if before(s.rtx, s.rtxEnd) {
+		if c.retransmit(now, b) {
+			return true
+		}
+	} else if s.end != s.nxt || c.flags&flagFinQueued != 0 {
+		if c.sendNew(now, b) {
+			return true
+		}
+	}
+	if c.flags&flagProbe != 0 {
+		// A segment from before the window: whatever the peer's window, it answers with
+		// an ACK, as Linux probes. (RFC 9293 section 3.8.6.1 sends an octet of new data,
+		// which then may have to be taken back.)
+		c.flags &^= flagProbe
+		c.emit(now, b, s.una-1, 0, ACK)
+		return true
+	}
+	if c.rcv.acks > 0 {
+		n := c.rcv.acks - 1
+		c.emit(now, b, s.nxt, 0, ACK)
+		c.rcv.acks = n
+		return true
+	}
+	return false
+}
+
+// outputSyn sends our SYN, first or again, with the options in Linux's order.
+func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
+	if c.flags&flagSynPending == 0 {
+		if c.rcv.acks > 0 && c.state == SynReceived {
+			c.emit(now, b, c.snd.nxt, 0, ACK)
+			c.rcv.acks = 0
+			return true
+		}
+		return false
+	}
+	c.flags &^= flagSynPending
+	s := &c.snd
+	f := SYN
+	ack := uint32(0)
+	if c.state == SynReceived {
+		f, ack = SYN|ACK, c.rcv.nxt
+		c.rcv.acked, c.rcv.acks = ack, 0
+	}
+	n := minHeaderLen + 4
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		n += timestampLen
+	}
+	if feature.WScale && c.flags&flagWScale != 0 {
+		n += 4
+	}
+	h := b.Append(n)
+	putHeader(h, c.local.Port, c.remote.Port, s.una, ack, n, f, uint16(c.synWindow()))
+	// The MSS option says what we can receive, without regard to options (RFC 6691
+	// section 2): the path's MTU, less 40.
+	binary.BigEndian.PutUint32(h[20:], optMSS<<24|4<<16|uint32(s.path))
+	n = 24
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		c.rcv.ts.put(h[n:], now)
+		n += timestampLen
+	}
+	if feature.WScale && c.flags&flagWScale != 0 {
+		appendWScale(h[n:], c.rcv.wscale)
+	}
+	c.sum(h, h)
+	if s.nxt == s.una {
+		s.nxt = s.una + 1
+		s.rtxEnd = s.nxt
+		c.startTiming(now, s.una)
+	}
+	s.rtx = s.nxt
+	c.armRetransmit(now)
+	return true
+}
+
+// synWindow is the window in our SYN, never scaled: whole segments, as Linux
+// offers.
+func (c *Conn) synWindow() uint32 {
+	w := min(c.Options.RcvBuf, 65535)
+	if m := uint32(c.snd.path); w > m && m > 0 {
+		w -= w % m
+	}
+	return w
+}
+
+// flight returns how much of what we sent is thought to be in the network. After
+// a timeout, that is only what was sent since.
+func (c *Conn) flight() uint32 {
+	s := &c.snd
+	if c.flags&flagRecovery == 0 && before(s.rtx, s.rtxEnd) {
+		return s.rtx - s.una
+	}
+	return s.nxt - s.una
+}
+
+// retransmit sends the next segment of [rtx, rtxEnd): the first one always, more
+// as the congestion window allows.
+func (c *Conn) retransmit(now pkt.Time, b *pkt.Buf) bool {
+	s := &c.snd
+	n := min(uint32(s.mss), s.rtxEnd-s.rtx)
+	if s.rtx != s.una && (s.rtx-s.una+n > c.cc.cwnd || s.rtx-s.una+n > s.wnd) {
+		c.flags |= flagCwndLimited
+		return false
+	}
+	f := ACK
+	data := n
+	// Our FIN is the last sequence number before nxt; it may be all there is.
+	if c.flags&flagFinSent != 0 && s.rtx+n == s.nxt {
+		data--
+		f |= FIN
+	}
+	seq := s.rtx
+	s.rtx += n
+	c.flags &^= flagTiming
+	c.sendData(now, b, seq, data, f)
+	return true
+}
+
+// sendNew sends the next segment of new data, if windows, Nagle and silly window
+// avoidance let it (RFC 9293 section 3.8.6.2.1).
+func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
+	s := &c.snd
+	if c.flags&flagFinSent != 0 {
+		return false
+	}
+	queued := s.end - s.nxt
+	mss := uint32(s.mss)
+	room := s.una + s.wnd - s.nxt // may be negative: the peer has shrunk its window
+	if int32(room) < 0 {
+		room = 0
+	}
+	fin := c.flags&flagFinQueued != 0
+	inFlight := s.nxt - s.una
+	if inFlight == 0 && s.end != s.una {
+		c.cc.idle(c, now)
+	}
+	n := min(queued, mss, room)
+	if cwnd := c.cc.cwnd + c.cc.limitedTransmit(c); n > 0 && inFlight > 0 && inFlight+n > cwnd {
+		c.flags |= flagCwndLimited
+		return false
+	}
+	last := n == queued
+	force := c.flags&flagProbe != 0
+	switch {
+	case n == mss && n > 0:
+	case queued == 0: // only our FIN
+		if room == 0 && !force {
+			if inFlight == 0 {
+				c.armPersist(now, c.rtt.rto())
+			}
+			return false
+		}
+	case n == 0: // zero window
+		if inFlight == 0 {
+			c.armPersist(now, c.rtt.rto())
+		}
+		return false
+	case force:
+	case last && c.mayBeSmall(now, fin):
+	case n >= s.maxWnd/2 && !last: // "[if] min(D,U) >= Fs * Max(SND.WND)"
+	default:
+		if !last && inFlight == 0 { // a window too small to fill: wait for a better one
+			c.armPersist(now, c.rtt.rto())
+		}
+		return false
+	}
+	if force {
+		c.flags &^= flagProbe
+	}
+	f := ACK
+	if last && fin && (n < room || n == 0 && force) {
+		f |= FIN
+		c.flags |= flagFinSent
+	}
+	if s.push-s.nxt-1 < n {
+		f |= PSH
+	}
+	seq := s.nxt
+	s.nxt += n
+	if n < mss && n > 0 {
+		s.small = s.nxt
+	}
+	if f&FIN != 0 {
+		s.nxt++
+	}
+	s.rtx, s.rtxEnd = s.nxt, s.nxt
+	if c.flags&flagTiming == 0 {
+		c.startTiming(now, seq)
+	}
+	c.sendData(now, b, seq, n, f)
+	return true
+}
+
+// mayBeSmall is Nagle's algorithm as Minshall refined it: a segment that is not
+// full waits only for another such one (RFC 9293 section 3.7.4, MUST-17; TCP_CORK
+// waits for more data in any case).
+func (c *Conn) mayBeSmall(now pkt.Time, fin bool) bool {
+	s := &c.snd
+	switch {
+	case fin:
+		return true
+	case c.flags&flagCork != 0:
+		if s.nxt == s.una {
+			c.armPersist(now, corkTimeout)
+		}
+		return false
+	}
+	return c.flags&flagNoDelay != 0 || !before(s.una, s.small)
+}
+
+func (c *Conn) startTiming(now pkt.Time, seq uint32) {
+	c.flags |= flagTiming
+	c.rtt.seq, c.rtt.at = seq, now
+}
+
+// sendData emits n bytes from seq on and starts the retransmission timer.
+func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
+	c.emit(now, b, seq, n, f)
+	c.timer.lastSent = now
+	c.armRetransmit(now)
+}
+
+// emit builds a segment with n bytes of the send queue. Every segment
+// acknowledges what we have and advertises our window.
+func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
+	r := &c.rcv
+	hlen := minHeaderLen
+	ts := feature.Timestamps && c.flags&flagTS != 0 && f&RST == 0
+	if ts {
+		hlen += timestampLen
+	}
+	p := b.Append(hlen + int(n))
+	h := p[:hlen]
+	putHeader(h, c.local.Port, c.remote.Port, seq, r.nxt, hlen, f, c.window())
+	if ts {
+		r.ts.put(h[minHeaderLen:], now)
+	}
+	if feature.Urgent {
+		c.outputUrgent(h, seq)
+	}
+	if n > 0 {
+		c.snd.q.read(seq-c.snd.una, p[hlen:])
+	}
+	c.sum(h, p)
+	r.acked, r.acks = r.nxt, 0
+	c.timer.ackAt = pkt.Never
+}
+
+// sum writes the checksum of the segment p into its header h.
+func (c *Conn) sum(h, p []byte) {
+	acc := ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p))
+	binary.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, p)))
+}
+
+// free returns how large a window the receive buffer has room for.
+func (c *Conn) free() uint32 {
+	r := &c.rcv
+	used := r.nxt - r.read
+	if used >= c.Options.RcvBuf {
+		return 0
+	}
+	n := c.Options.RcvBuf - used
+	// When the stack's memory runs out, peers are slowed down: what is still free
+	// is more than anybody may be promised.
+	m := &c.env.Mem
+	if left := m.Limit - m.Used(); n > left {
+		n = left
+	}
+	return n
+}
+
+// window moves the right edge of the receive window and returns the field for
+// the header. The edge never moves back, and forward only in steps that are worth
+// it: "min( Fr * RCV.BUFF, Eff.snd.MSS )" with Fr = 1/2 (RFC 9293 section
+// 3.8.6.2.2, MUST-39; SHLD-14).
+func (c *Conn) window() uint16 {
+	r := &c.rcv
+	wnd := r.adv - r.nxt
+	if int32(wnd) < 0 {
+		wnd = 0
+	}
+	if free := c.free(); free > wnd && free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) {
+		wnd = free
+	}
+	shift := uint8(0)
+	if feature.WScale {
+		shift = r.wscale
+	}
+	// Rounding down would take back up to 2^shift-1 bytes of what was promised.
+	field := min((wnd+1<<shift-1)>>shift, 65535)
+	if edge := r.nxt + field<<shift; before(r.adv, edge) {
+		r.adv = edge
+	}
+	return uint16(field)
+}
+
+// updateWindow sends an ACK when reading has opened the window so far that the
+// peer should know at once: it has doubled, as with Linux.
+func (c *Conn) updateWindow() {
+	r := &c.rcv
+	switch c.state {
+	case Established, FinWait1, FinWait2:
+	default:
+		return
+	}
+	wnd := r.adv - r.nxt
+	if free := c.free(); free >= 2*wnd && free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) {
+		r.acks = max(r.acks, 1)
+	}
+}

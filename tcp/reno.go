@@ -1,0 +1,146 @@
+package tcp
+
+import (
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+const infinite = 1 << 30
+
+// reno is the congestion control of RFC 5681 with NewReno's recovery (RFC 6582):
+// what is left when nothing better is in the build. All counts are in bytes.
+type reno struct {
+	cwnd     uint32
+	ssthresh uint32
+	acked    uint32 // acknowledged in congestion avoidance since the last increase
+	recover  uint32 // sequence number that ends recovery
+	dupacks  uint8
+}
+
+// open sets the initial window: "min (10*MSS, max (2*MSS, 14600))" (RFC 6928
+// section 2), or one segment if our SYN was lost (RFC 5681 section 3.1). Minimal
+// starts with RFC 5681's.
+func (r *reno) open(c *Conn, synLost bool) {
+	mss := uint32(c.snd.mss)
+	r.ssthresh = infinite
+	r.recover = c.snd.una - 1
+	r.cwnd = initialWindow(mss)
+	if synLost {
+		r.cwnd = mss
+	}
+}
+
+func initialWindow(mss uint32) uint32 {
+	if feature.Profile == feature.Minimal {
+		return min(4*mss, max(2*mss, 4380))
+	}
+	return min(10*mss, max(2*mss, 14600))
+}
+
+// onAck takes an ACK of n new bytes: recovery goes on with it, or the window
+// opens, "only when the data sender is limited by the
+// congestion window" (RFC 5681 section 3.1 with RFC 3465 byte counting, L = 2).
+func (r *reno) onAck(c *Conn, n uint32) {
+	mss := uint32(c.snd.mss)
+	if c.flags&flagRecovery != 0 {
+		r.partialAck(c, n)
+		return
+	}
+	r.dupacks = 0
+	r.recover = maxSeq(r.recover, c.snd.una-1) // never 2^31 behind
+	if c.flags&flagCwndLimited == 0 {
+		return
+	}
+	if r.cwnd < r.ssthresh {
+		r.cwnd += min(n, 2*mss)
+		return
+	}
+	r.acked += n
+	if r.acked >= r.cwnd {
+		r.acked -= r.cwnd
+		r.cwnd += mss
+	}
+}
+
+// partialAck is RFC 6582 section 3.2 step 3.
+func (r *reno) partialAck(c *Conn, n uint32) {
+	mss := uint32(c.snd.mss)
+	s := &c.snd
+	if !before(s.una, r.recover) {
+		// "Set cwnd to [...] min (ssthresh, max(FlightSize, SMSS) + SMSS)": never a burst.
+		r.cwnd = min(r.ssthresh, max(s.nxt-s.una, mss)+mss)
+		r.dupacks = 0
+		c.flags &^= flagRecovery
+		return
+	}
+	// "retransmit the first unacknowledged segment. Deflate the congestion window by
+	// the amount of new data acknowledged [...] if the partial ACK acknowledges at
+	// least one SMSS of new data, then add back SMSS bytes".
+	s.rtx, s.rtxEnd = s.una, s.una+min(mss, s.nxt-s.una)
+	r.cwnd -= min(n, r.cwnd)
+	if n >= mss {
+		r.cwnd += mss
+	}
+	r.cwnd = max(r.cwnd, mss)
+}
+
+// onDupAck is RFC 5681 section 3.2 with RFC 3042 and RFC 6582 section 3.2 step 2.
+func (r *reno) onDupAck(c *Conn) {
+	s := &c.snd
+	mss := uint32(s.mss)
+	if c.flags&flagRecovery != 0 {
+		r.cwnd += mss // another segment has left the network
+		return
+	}
+	if r.dupacks < 255 {
+		r.dupacks++
+	}
+	// "the Cumulative Acknowledgment field covers more than recover": else these
+	// are echoes of what a timeout has sent again.
+	if r.dupacks != 3 || before(s.una-1, r.recover) {
+		return
+	}
+	r.ssthresh = max((s.nxt-s.una)/2, 2*mss)
+	r.cwnd = r.ssthresh + 3*mss
+	r.recover = s.nxt
+	r.acked = 0
+	c.flags |= flagRecovery
+	c.flags &^= flagTiming
+	s.rtx, s.rtxEnd = s.una, s.una+min(mss, s.nxt-s.una)
+}
+
+// limitedTransmit returns how much may be sent beyond cwnd: "the first and
+// second duplicate ACK [...] transmit a segment of previously unsent data" (RFC
+// 3042 section 2).
+func (r *reno) limitedTransmit(c *Conn) uint32 {
+	if c.flags&flagRecovery != 0 {
+		return 0
+	}
+	return uint32(min(r.dupacks, 2)) * uint32(c.snd.mss)
+}
+
+// timeout is RFC 5681 section 3.1, equation 4, and RFC 6582 section 3.2 step 4.
+func (r *reno) timeout(c *Conn) {
+	s := &c.snd
+	mss := uint32(s.mss)
+	// "when a TCP sender detects segment loss using the retransmission timer and
+	// the given segment has already been retransmitted [...] ssthresh is held
+	// constant".
+	if c.timer.retries == 1 {
+		r.ssthresh = max(c.flight()/2, 2*mss)
+	}
+	r.cwnd = mss
+	r.acked = 0
+	r.dupacks = 0
+	r.recover = s.nxt
+	c.flags &^= flagRecovery
+}
+
+// idle restarts after an idle period: "cwnd is reduced to not more than RW
+// [...] when the TCP has not sent data in an interval exceeding the
+// retransmission timeout" (RFC 5681 section 4.1).
+func (r *reno) idle(c *Conn, now pkt.Time) {
+	if now-c.timer.lastSent > c.rtt.rto() {
+		r.cwnd = min(r.cwnd, initialWindow(uint32(c.snd.mss)))
+	}
+}
