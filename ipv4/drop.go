@@ -110,16 +110,16 @@ const dropNames = "/none" +
 
 // String returns the reason's short name, as statistics show it.
 func (d Drop) String() string {
-	start := 0
+	n, start := -1, 0
 	for i := 0; i < len(dropNames); i++ {
 		if dropNames[i] != '/' {
 			continue
 		}
-		if d == 0xff {
+		if n == int(d) {
 			return dropNames[start:i]
 		}
+		n++
 		start = i + 1
-		d--
 	}
 	return "unknown"
 }

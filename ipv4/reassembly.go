@@ -58,7 +58,7 @@ type datagram struct {
 // span is a part of the payload: the bytes from from up to, not including, to.
 type span struct{ from, to uint16 }
 
-// Input takes a fragment and copies what it needs of it. When that completes a
+// Input takes a fragment, as Parse returned it, and copies what it needs. When that completes a
 // datagram, Input returns its payload, and its header as it was before somebody
 // fragmented it; both are good until the next call of a method of r. Until then
 // the payload is nil, and d says whether the fragment was kept (DropNone) or why

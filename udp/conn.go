@@ -11,7 +11,6 @@ type Flags uint8
 const (
 	Broadcast Flags = 1 << iota // SO_BROADCAST: may send to broadcast addresses
 	ReuseAddr                   // SO_REUSEADDR: shares its port with others that have it
-	NoCheck                     // SO_NO_CHECK: sends without a checksum
 	RecvErr                     // IP_RECVERR: soft errors are reported as well
 	ShutRd                      // shutdown(SHUT_RD)
 	ShutWr                      // shutdown(SHUT_WR)
@@ -76,7 +75,7 @@ func (c *Conn) Match(src, dst ipv4.Endpoint, ifindex uint16) (score int) {
 // Deliver queues a datagram for the reader.
 func (c *Conn) Deliver(mem *Memory, m *Meta, payload []byte) ipv4.Drop {
 	if c.Flags&ShutRd != 0 {
-		return ipv4.DropUDPPort
+		return ipv4.DropUDPBufferFull
 	}
 	return c.Queue.Push(mem, int(c.RcvBuf), m, payload)
 }
