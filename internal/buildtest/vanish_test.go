@@ -22,7 +22,8 @@ const client = "./cmd/footprint/ref/socket"
 // profile and with each feature toggled. No function, method or variable that
 // is declared in a file of a feature that is off may be in the binary.
 //
-// The file of a feature is PACKAGE/FEATURE.go, and PACKAGE/FEATURE_*.go.
+// The file of a feature is PACKAGE/FEATURE.go, FEATURE_*.go or *_FEATURE.go, or
+// any in a package called FEATURE.
 func TestVanishWhatIsOffIsNotInTheBinary(t *testing.T) {
 	needs(t, client)
 	decls := declared(t, root)
@@ -86,6 +87,30 @@ func TestVanishFindsWhatRemains(t *testing.T) {
 	}
 }
 
+// TestVanishEachFeatureHasAFile finds features that the tests above do not
+// see.
+func TestVanishEachFeatureHasAFile(t *testing.T) {
+	without := []string{
+		"bigtables", // sizes of tables
+	}
+	decls := declared(t, root)
+	for _, r := range table.Rows {
+		n := 0
+		for _, d := range decls {
+			if d.feature == r.Name {
+				n++
+			}
+		}
+		if slices.Contains(without, r.Name) {
+			if n > 0 {
+				t.Errorf("%s has a file: take it off the list", r.Name)
+			}
+		} else if n == 0 {
+			t.Errorf("no file PACKAGE/%s.go declares a function or a variable", r.Name)
+		}
+	}
+}
+
 // A decl is something that a feature's file declares.
 type decl struct {
 	feature string
@@ -100,7 +125,7 @@ func declared(t *testing.T, dir string) []decl {
 	var out []decl
 	fset := token.NewFileSet()
 	for file := range goFilesIn(t, dir) {
-		name := featureOf(path.Base(file))
+		name := featureOf(file)
 		if name == "" {
 			continue
 		}
@@ -141,14 +166,11 @@ func declared(t *testing.T, dir string) []decl {
 	return out
 }
 
-// featureOf returns the feature to which a file belongs by its name, or "".
+// featureOf returns the feature to which a file belongs by its path, or "".
 func featureOf(file string) string {
-	base, ok := strings.CutSuffix(file, ".go")
-	if !ok {
-		return ""
-	}
+	base := strings.TrimSuffix(path.Base(file), ".go")
 	for _, r := range table.Rows {
-		if base == r.Name || strings.HasPrefix(base, r.Name+"_") {
+		if base == r.Name || path.Base(path.Dir(file)) == r.Name || strings.HasPrefix(base, r.Name+"_") || strings.HasSuffix(base, "_"+r.Name) {
 			return r.Name
 		}
 	}
