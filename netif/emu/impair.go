@@ -109,7 +109,7 @@ func (q *pipe) launch(now netif.Time, b *netif.Buf) {
 	var twin *netif.Buf
 	if q.chance(p.Duplicate) && q.len()+1 < q.limit {
 		q.stats.Duplicated++
-		twin = q.copy(b.Bytes())
+		twin = q.copy(b)
 	}
 	q.fly(now, b)
 	if twin != nil {

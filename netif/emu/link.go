@@ -11,8 +11,8 @@
 //	var clock emu.Virtual
 //	a, b := emu.NewLink(emu.Config{Clock: &clock, Seed: 1, Path: emu.Path{Delay: 20e6, Loss: 0.02}})
 //
-// A link without impairments copies nothing: Bufs change hands, and no goroutine
-// stands between the two ends. It has no offloads and does not pad short frames
+// A link without impairments copies nothing: Bufs change hands, if those of both
+// ends are equally large, and no goroutine stands between them. It has no offloads and does not pad short frames
 // to 60 bytes.
 package emu
 

@@ -138,12 +138,12 @@ func (q *pipe) send(at netif.Time, bufs []*netif.Buf) errno.Errno {
 }
 
 // sendCopy is send for one frame that others get too.
-func (q *pipe) sendCopy(at netif.Time, frame []byte) {
+func (q *pipe) sendCopy(at netif.Time, frame *netif.Buf) {
 	q.mu.Lock()
 	if q.down || q.dead {
-		q.count(len(frame))
+		q.count(frame.Len())
 		q.stats.Down++
-	} else if q.admit(frame) == 0 && (q.perfect || q.transmit(at, len(frame)) && !q.lose()) {
+	} else if q.admit(frame.Bytes()) == 0 && (q.perfect || q.transmit(at, frame.Len()) && !q.lose()) {
 		q.launch(at, q.copy(frame))
 	}
 	q.wakeAndUnlock(at)
@@ -203,28 +203,28 @@ func (q *pipe) fits(frame []byte) bool {
 func (q *pipe) swap(full *netif.Buf) (in, back *netif.Buf) {
 	n := len(q.free) - 1
 	if n < 0 {
-		return full, netif.NewBuf(max(q.mtu+headerLen+tagLen, full.Cap()))
+		return full, netif.NewBuf(full.Cap()) // as large, so that no side has to copy
 	}
 	back = q.free[n]
 	if back.Cap() < full.Cap() {
-		return q.copy(full.Bytes()), full
+		return q.copy(full), full
 	}
 	q.free = q.free[:n]
 	back.Reset()
 	return full, back
 }
 
-// copy returns a Buf of the pipe's with a copy of frame.
-func (q *pipe) copy(frame []byte) *netif.Buf {
+// copy returns a Buf of the pipe's with a copy of a frame.
+func (q *pipe) copy(frame *netif.Buf) *netif.Buf {
 	var b *netif.Buf
 	if n := len(q.free) - 1; n >= 0 {
 		b = q.free[n]
 		q.free = q.free[:n]
 	}
-	if b == nil || b.Cap() < len(frame) {
-		b = netif.NewBuf(q.mtu + headerLen + tagLen)
+	if b == nil || b.Cap() < frame.Len() {
+		b = netif.NewBuf(max(frame.Cap(), frame.Len()))
 	}
-	b.CopyFrom(frame)
+	b.CopyFrom(frame.Bytes())
 	return b
 }
 

@@ -108,6 +108,7 @@ func NewSwitch(c SwitchConfig) *Switch {
 		c.Age = defaultAge
 	}
 	s := &Switch{conf: c, table: make([]station, c.MACs), armed: never}
+	s.inbox[0] = netif.NewBuf(0) // which goes to the first port that sends, for a larger one
 	s.timed.Store(!c.Path.perfect())
 	return s
 }
@@ -273,9 +274,6 @@ func (s *Switch) advance() {
 		if at == 0 {
 			at = now // it needed no time, or the end of it was not recorded
 		}
-		if s.inbox[0] == nil {
-			s.inbox[0] = netif.NewBuf(from.up.mtu + headerLen + tagLen)
-		}
 		from.up.mu.Lock()
 		from.up.take(at, s.inbox[:])
 		from.up.mu.Unlock()
@@ -338,7 +336,7 @@ func (p *SwitchPort) forward(now netif.Time, bufs []*netif.Buf) {
 			for _, b := range bufs[:n] {
 				for _, to := range s.ports {
 					if to != nil && to != p {
-						to.dn.sendCopy(now, b.Bytes())
+						to.dn.sendCopy(now, b)
 					}
 				}
 			}
