@@ -15,6 +15,7 @@ var (
 	Any       = Addr{}                   // 0.0.0.0: this host, or any address
 	Broadcast = Addr{255, 255, 255, 255} // the limited broadcast
 	Loopback  = Addr{127, 0, 0, 1}
+	AllHosts  = Addr{224, 0, 0, 1} // the multicast group that every host is in (RFC 1112)
 )
 
 // AddrFrom returns the address whose big-endian value is v.
