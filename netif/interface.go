@@ -68,6 +68,7 @@ type Interface struct {
 	Brd   MAC
 	Dev   Device    // nil for the loopback interface
 	Addrs []Address // primary ones before their secondaries
+	Out   []*Buf    // frames that wait for Dev.Send
 	Neigh Neighbours
 	Stats Stats
 
@@ -91,6 +92,14 @@ func NewInterface(name string, index int32, dev Device, seed uint64) *Interface 
 	i.HW = dev.HardwareAddr()
 	i.Brd = BroadcastMAC
 	return i
+}
+
+// HWType returns the hardware type: ARPHRD_ETHER or ARPHRD_LOOPBACK.
+func (i *Interface) HWType() uint16 {
+	if i.Flags&IFF_LOOPBACK != 0 {
+		return ARPHRD_LOOPBACK
+	}
+	return ARPHRD_ETHER
 }
 
 // IsUp reports whether the interface takes part in anything.

@@ -36,6 +36,7 @@ const (
 	ENOPROTOOPT     Errno = 92
 	EPROTONOSUPPORT Errno = 93
 	EOPNOTSUPP      Errno = 95
+	EPFNOSUPPORT    Errno = 96
 	EAFNOSUPPORT    Errno = 97
 	EADDRINUSE      Errno = 98
 	EADDRNOTAVAIL   Errno = 99

@@ -1,0 +1,372 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/route"
+)
+
+// Requests of Ioctl, with Linux's numbers. The comment names the argument's
+// type and the fields that are read, or written by a G request.
+const (
+	SIOCADDRT = 0x890B // Rtentry: add a route
+	SIOCDELRT = 0x890C // Rtentry: delete a route
+
+	SIOCGIFNAME    = 0x8910 // Ifreq: Name of the interface with index Value
+	SIOCGIFCONF    = 0x8912 // Ifconf: all addresses
+	SIOCGIFFLAGS   = 0x8913 // Ifreq: Flags
+	SIOCSIFFLAGS   = 0x8914
+	SIOCGIFADDR    = 0x8915 // Ifreq: Addr
+	SIOCSIFADDR    = 0x8916
+	SIOCGIFDSTADDR = 0x8917 // Ifreq: Addr, the peer's
+	SIOCSIFDSTADDR = 0x8918
+	SIOCGIFBRDADDR = 0x8919 // Ifreq: Addr
+	SIOCSIFBRDADDR = 0x891A
+	SIOCGIFNETMASK = 0x891B // Ifreq: Addr
+	SIOCSIFNETMASK = 0x891C
+	SIOCGIFMETRIC  = 0x891D // Ifreq: Value, always 0
+	SIOCSIFMETRIC  = 0x891E
+	SIOCGIFMTU     = 0x8921 // Ifreq: Value, bytes
+	SIOCSIFMTU     = 0x8922
+	SIOCSIFNAME    = 0x8923 // Ifreq: Newname
+	SIOCSIFHWADDR  = 0x8924 // Ifreq: Addr with family ARPHRD_ETHER
+	SIOCGIFHWADDR  = 0x8927
+	SIOCGIFINDEX   = 0x8933 // Ifreq: Value
+	SIOCGIFTXQLEN  = 0x8942 // Ifreq: Value, frames
+	SIOCSIFTXQLEN  = 0x8943
+	SIOCETHTOOL    = 0x8946 // Ifreq: Data (feature ethtool)
+	SIOCGIFMAP     = 0x8970 // Ifreq: Map, always zero
+	SIOCSIFMAP     = 0x8971
+
+	SIOCDARP = 0x8953 // Arpreq: delete an entry
+	SIOCGARP = 0x8954 // Arpreq: get an entry
+	SIOCSARP = 0x8955 // Arpreq: set an entry
+)
+
+// AF_INET is the address family of every Sockaddr but a hardware address.
+const AF_INET = 2
+
+// maxName is the length of an interface's name or label, in bytes: IFNAMSIZ
+// without the zero byte.
+const maxName = 15
+
+// Sockaddr mirrors C's struct sockaddr.
+type Sockaddr struct {
+	Family uint16   // AF_INET, or ARPHRD_ETHER for a hardware address
+	Data   [14]byte // AF_INET: port and address in network order; ARPHRD_ETHER: the address first
+}
+
+// SockaddrIn returns a as C's struct sockaddr_in has it, with port 0.
+func SockaddrIn(a ipv4.Addr) (sa Sockaddr) {
+	sa.Family = AF_INET
+	copy(sa.Data[2:], a[:])
+	return sa
+}
+
+// In returns the IPv4 address in sa, which is only meaningful for AF_INET.
+func (sa *Sockaddr) In() ipv4.Addr { return ipv4.Addr(sa.Data[2:6]) }
+
+// Ifreq mirrors C's struct ifreq: its union is laid out, one field for each
+// type that it can hold.
+type Ifreq struct {
+	Name    string   // ifr_name: "eth0", or "eth0:1" for an alias
+	Addr    Sockaddr // ifr_addr, ifr_dstaddr, ifr_broadaddr, ifr_netmask, ifr_hwaddr
+	Flags   uint16   // ifr_flags: netif.IFF_...
+	Value   int32    // ifr_ifindex, ifr_metric, ifr_mtu, ifr_qlen
+	Newname string   // ifr_newname
+	Map     Ifmap    // ifr_map
+	Data    any      // ifr_data: a pointer to one of the Ethtool types
+}
+
+// Ifmap mirrors C's struct ifmap.
+type Ifmap struct {
+	MemStart, MemEnd uint64
+	BaseAddr         uint16
+	IRQ, DMA, Port   uint8
+}
+
+// Ifconf mirrors C's struct ifconf.
+type Ifconf struct {
+	Len int32   // ifc_len: bytes that Req holds, at ifreqLen each; on return, those used
+	Req []Ifreq // ifc_req; nil: only say in Len how many bytes there are
+}
+
+// Ioctl configures the stack: it does what request req of Linux does with arg, a
+// pointer to the type that req takes. It returns nil or an errno.Errno, the one
+// that Linux returns for the same mistake.
+func (s *Stack) Ioctl(req uint32, arg any) error { return s.ioctl(req, arg).Err() }
+
+func (s *Stack) ioctl(req uint32, arg any) errno.Errno {
+	if req>>8 != 0x89 {
+		return errno.ENOTTY
+	}
+	switch req {
+	case SIOCADDRT, SIOCDELRT:
+		if r, ok := arg.(*Rtentry); ok {
+			return s.ioctlRoute(req, r)
+		}
+	case SIOCDARP, SIOCGARP, SIOCSARP:
+		if r, ok := arg.(*Arpreq); ok {
+			return s.ioctlARP(req, r)
+		}
+	case SIOCGIFCONF:
+		if c, ok := arg.(*Ifconf); ok {
+			return s.ioctlIfconf(c)
+		}
+	default:
+		if r, ok := arg.(*Ifreq); ok {
+			return s.ioctlIf(req, r)
+		}
+	}
+	return errno.EFAULT
+}
+
+// setRequests has a bit for every request on an interface that changes it, for
+// which the kernel wants CAP_NET_ADMIN before anything else.
+const setRequests = 1<<(SIOCSIFFLAGS-SIOCGIFNAME) |
+	setAddrRequests |
+	1<<(SIOCSIFMETRIC-SIOCGIFNAME) |
+	1<<(SIOCSIFMTU-SIOCGIFNAME) |
+	1<<(SIOCSIFNAME-SIOCGIFNAME) |
+	1<<(SIOCSIFHWADDR-SIOCGIFNAME) |
+	1<<(SIOCSIFTXQLEN-SIOCGIFNAME)
+
+// setAddrRequests are those that must come with an AF_INET address.
+const setAddrRequests = 1<<(SIOCSIFADDR-SIOCGIFNAME) |
+	1<<(SIOCSIFDSTADDR-SIOCGIFNAME) |
+	1<<(SIOCSIFBRDADDR-SIOCGIFNAME) |
+	1<<(SIOCSIFNETMASK-SIOCGIFNAME)
+
+// getRequests are the others that exist.
+const getRequests = 1<<(SIOCGIFFLAGS-SIOCGIFNAME) |
+	1<<(SIOCGIFADDR-SIOCGIFNAME) |
+	1<<(SIOCGIFDSTADDR-SIOCGIFNAME) |
+	1<<(SIOCGIFBRDADDR-SIOCGIFNAME) |
+	1<<(SIOCGIFNETMASK-SIOCGIFNAME) |
+	1<<(SIOCGIFMETRIC-SIOCGIFNAME) |
+	1<<(SIOCGIFMTU-SIOCGIFNAME) |
+	1<<(SIOCGIFHWADDR-SIOCGIFNAME) |
+	1<<(SIOCGIFINDEX-SIOCGIFNAME) |
+	1<<(SIOCGIFTXQLEN-SIOCGIFNAME)
+
+// ioctlIf does the requests whose argument is an Ifreq, and checks what is
+// common to them, in the order in which Linux does.
+func (s *Stack) ioctlIf(req uint32, r *Ifreq) errno.Errno {
+	if req == SIOCGIFNAME {
+		i := s.interfaceByIndex(r.Value)
+		if i == nil {
+			return errno.ENODEV
+		}
+		r.Name = i.Name
+		return 0
+	}
+	bit := uint64(1) << (req - SIOCGIFNAME) // 0 where the shift is too far
+	switch {
+	case req == SIOCETHTOOL, req == SIOCGIFMAP:
+	case bit&setRequests != 0, req == SIOCSIFMAP:
+		if s.cfg.Unprivileged {
+			return errno.EPERM
+		}
+		if bit&setAddrRequests != 0 && r.Addr.Family != AF_INET {
+			return errno.EINVAL
+		}
+	case bit&getRequests == 0:
+		return errno.ENOTTY
+	}
+	name, alias := splitLabel(r.Name)
+	i := s.interfaceByName(name)
+	if i == nil {
+		return errno.ENODEV
+	}
+	switch req {
+	case SIOCGIFFLAGS:
+		r.Flags = uint16(i.Flags)
+	case SIOCGIFMETRIC:
+		r.Value = 0
+	case SIOCGIFMTU:
+		r.Value = i.MTU
+	case SIOCGIFINDEX:
+		r.Value = i.Index
+	case SIOCGIFTXQLEN:
+		r.Value = i.TxQueueLen
+	case SIOCGIFMAP:
+		r.Map = Ifmap{}
+	case SIOCGIFHWADDR:
+		r.Addr = Sockaddr{Family: i.HWType()}
+		copy(r.Addr.Data[:], i.HW[:])
+	case SIOCSIFMETRIC, SIOCSIFMAP:
+		return errno.EOPNOTSUPP
+	case SIOCSIFMTU:
+		return s.setMTU(i, r.Value)
+	case SIOCSIFHWADDR:
+		return s.setHW(i, &r.Addr)
+	case SIOCSIFNAME:
+		return s.setName(i, r.Newname)
+	case SIOCSIFTXQLEN:
+		if r.Value < 0 {
+			return errno.EINVAL
+		}
+		i.TxQueueLen = r.Value
+	case SIOCETHTOOL:
+		if feature.Ethtool {
+			return ethtool(i, r.Data)
+		}
+		return errno.EOPNOTSUPP
+	default:
+		return s.ioctlAddr(req, i, alias, r)
+	}
+	return 0
+}
+
+// splitLabel cuts a label into the interface's name and the alias, which
+// begins with a colon.
+func splitLabel(label string) (name, alias string) {
+	if len(label) > maxName {
+		label = label[:maxName]
+	}
+	for k := range len(label) {
+		if label[k] == ':' {
+			return label[:k], label[k:]
+		}
+	}
+	return label, ""
+}
+
+// ioctlAddr does the requests that concern one address of interface i: the one
+// with the given alias.
+func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq) errno.Errno {
+	addr := r.Addr.In()
+	get := uint64(1)<<(req-SIOCGIFNAME)&getRequests != 0
+	// A port of 4.4BSD gives the address as well as the label; any other gives
+	// junk, so the label alone decides if no address matches both.
+	at := -1
+	for k := range i.Addrs {
+		if a := &i.Addrs[k]; a.Alias == alias {
+			if at < 0 {
+				at = k
+			}
+			if get && r.Addr.Family == AF_INET && a.Local == addr {
+				at = k
+				break
+			}
+		}
+	}
+	if at < 0 && req != SIOCSIFADDR && (req != SIOCSIFFLAGS || alias != "") {
+		return errno.EADDRNOTAVAIL
+	}
+	if req == SIOCSIFFLAGS {
+		if alias == "" {
+			s.setFlags(i, int32(int16(r.Flags)))
+		} else if r.Flags&netif.IFF_UP == 0 {
+			s.delAddr(i, at)
+		}
+		return 0
+	}
+	if get {
+		a := &i.Addrs[at]
+		switch req {
+		case SIOCGIFADDR:
+			addr = a.Local
+		case SIOCGIFDSTADDR:
+			addr = a.Peer
+		case SIOCGIFBRDADDR:
+			addr = a.Broadcast
+		case SIOCGIFNETMASK:
+			addr = ipv4.Mask(a.Bits)
+		}
+		r.Addr = SockaddrIn(addr)
+		return 0
+	}
+	var a netif.Address
+	if at >= 0 {
+		a = i.Addrs[at]
+	}
+	switch req {
+	case SIOCSIFADDR:
+		bits, ok := classBits(addr)
+		if !ok {
+			return errno.EINVAL
+		}
+		if at >= 0 && a.Local == addr {
+			return 0
+		}
+		a = netif.Address{Local: addr, Peer: addr, Bits: bits, Alias: alias}
+		if addr.IsLoopback() {
+			a.Scope = route.ScopeHost
+		}
+		if b, ok := (ipv4.Prefix{Addr: addr, Bits: bits}).Broadcast(); ok && i.Flags&netif.IFF_BROADCAST != 0 {
+			a.Broadcast = b
+		}
+	case SIOCSIFBRDADDR:
+		if a.Broadcast == addr {
+			return 0
+		}
+		a.Broadcast = addr
+	case SIOCSIFDSTADDR:
+		if a.Peer == addr {
+			return 0
+		}
+		if _, ok := classBits(addr); !ok {
+			return errno.EINVAL
+		}
+		a.Peer = addr
+	case SIOCSIFNETMASK:
+		bits, ok := ipv4.MaskBits(addr)
+		if !ok {
+			return errno.EINVAL
+		}
+		if a.Bits == bits {
+			return 0
+		}
+		// A broadcast address that follows from the old mask follows from the
+		// new one; any other was the user's choice.
+		old := ipv4.AddrFrom(a.Local.Uint32() | ^ipv4.Mask(a.Bits).Uint32())
+		if b, ok := (ipv4.Prefix{Addr: a.Local, Bits: bits}).Broadcast(); ok && a.Broadcast == old && i.Flags&netif.IFF_BROADCAST != 0 {
+			a.Broadcast = b
+		}
+		a.Bits = bits
+	}
+	if at >= 0 {
+		s.delAddr(i, at)
+	}
+	e := s.addAddr(i, &a)
+	if req != SIOCSIFADDR {
+		return 0 // as Linux, which does not look at the result here
+	}
+	return e
+}
+
+// classBits returns the length of the prefix that SIOCSIFADDR assumes, and
+// whether a can be an address of an interface, or stand for "none".
+func classBits(a ipv4.Addr) (bits uint8, ok bool) {
+	if a[0] == 0 || a == ipv4.Broadcast {
+		return 0, true
+	}
+	bits, _ = ipv4.MaskBits(a.ClassMask())
+	return bits, !a.IsMulticast()
+}
+
+// ifreqLen is the size in bytes of C's struct ifreq on 64 bit.
+const ifreqLen = 40
+
+// ioctlIfconf lists the addresses of all interfaces, as many as fit.
+func (s *Stack) ioctlIfconf(c *Ifconf) errno.Errno {
+	n := 0
+	room := min(len(c.Req), int(c.Len)/ifreqLen)
+	for _, i := range s.ifaces {
+		for k := range i.Addrs {
+			if c.Req != nil {
+				if n >= room {
+					break
+				}
+				a := &i.Addrs[k]
+				c.Req[n] = Ifreq{Name: i.Name + a.Alias, Addr: SockaddrIn(a.Local)}
+			}
+			n++
+		}
+	}
+	c.Len = int32(n * ifreqLen)
+	return 0
+}
