@@ -1,7 +1,10 @@
 package lab
 
 import (
+	"bytes"
 	"context"
+	"debug/elf"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,6 +144,58 @@ func TestDivideSaysWhatAProgramAdds(t *testing.T) {
 	if d := Divide(measure(t, empty), measure(t, empty)); len(d.Own)+len(d.Standard)+len(d.Shared) > 0 || d.Total != (Sizes{}) {
 		t.Errorf("a program adds %+v to itself", d)
 	}
+}
+
+// TestFunctionTablesAreDividedByFunction: names of inlined functions and files
+// remain, and padding.
+func TestFunctionTablesAreDividedByFunction(t *testing.T) {
+	for _, arch := range []string{"amd64", "386"} {
+		bin, err := builder(t).Measure(context.Background(), Target{Package: known, GOARCH: arch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum int64
+		found := false
+		for _, s := range bin.Symbols {
+			if s.Kind == Pclntab {
+				sum += s.Size
+				found = found || s.Name == "main.main" && s.Size > 100
+			}
+		}
+		if all := bin.Sizes.Pclntab; sum > all || sum < all*85/100 {
+			t.Errorf("%s: functions account for %d bytes of %d", arch, sum, all)
+		}
+		if !found {
+			t.Errorf("%s: main.main is not among them", arch)
+		}
+	}
+}
+
+func TestFunctionTablesThatAreDamagedDoNotPanic(t *testing.T) {
+	f, err := elf.Open(must(builder(t).Build(context.Background(), Target{Package: empty})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	good, err := pclntab(f).Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		bad := bytes.Clone(good[:min(len(good), 1+rng.IntN(1<<(4+rng.IntN(15))))])
+		for range rng.IntN(8) {
+			bad[rng.IntN(len(bad))] = byte(rng.Uint32())
+		}
+		funcTables(bad, bad, f.ByteOrder)
+	}
+}
+
+func must(path string, err error) string {
+	if err != nil {
+		panic(err)
+	}
+	return path
 }
 
 func TestPackageOf(t *testing.T) {

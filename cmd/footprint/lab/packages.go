@@ -50,8 +50,12 @@ func Divide(b, base *Binary) Shares {
 			out.Own = append(out.Own, Share{name, s})
 		}
 	}
-	if rest != (Sizes{}) {
-		out.Shared = append(out.Shared, Share{"(types, padding, unnamed)", rest})
+	for k := Text; k <= Bss; k++ {
+		if n := *rest.at(k); n != 0 {
+			var s Sizes
+			*s.at(k) = n
+			out.Shared = append(out.Shared, Share{restNames[k], s})
+		}
 	}
 	out.Total = total
 	for _, l := range [][]Share{out.Own, out.Standard, out.Shared} {
@@ -60,6 +64,15 @@ func Divide(b, base *Binary) Shares {
 		})
 	}
 	return out
+}
+
+// restNames says what the bytes are that no symbol accounts for.
+var restNames = [...]string{
+	Text:    "(alignment of functions)",
+	Rodata:  "(alignment of constants)",
+	Pclntab: "(function tables: names of inlined functions, files, alignment)",
+	Data:    "(data without a name, alignment)",
+	Bss:     "(bss without a name, alignment)",
 }
 
 // sum adds up the symbols of b by package, times sign.
@@ -85,7 +98,7 @@ func sum(b *Binary, sign int64) map[string]Sizes {
 func sharedName(s *Symbol) string {
 	switch {
 	case s.Kind == Pclntab:
-		return "(function tables)"
+		return "(function tables of functions without a package)"
 	case s.Kind == Text:
 		return "(assembly without a package)"
 	case strings.HasPrefix(s.Name, "type:"):
@@ -94,6 +107,10 @@ func sharedName(s *Symbol) string {
 		return "(strings)"
 	case strings.HasPrefix(s.Name, "go:itab"):
 		return "(interface tables)"
+	case strings.HasPrefix(s.Name, "go:funcdesc"):
+		return "(function values)"
+	case strings.HasPrefix(s.Name, "runtime.gcbits"):
+		return "(pointer maps)"
 	}
 	return "(constants)"
 }

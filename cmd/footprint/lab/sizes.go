@@ -7,11 +7,13 @@
 package lab
 
 import (
+	"cmp"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // Sizes says how large a program is, or how much larger than another.
@@ -103,14 +105,64 @@ func Read(path string) (*Binary, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: symbol table: %v", path, err)
 	}
-	for _, s := range syms {
+	slices.SortStableFunc(syms, func(a, b elf.Symbol) int { return cmp.Compare(a.Value, b.Value) })
+	var funcdata elf.Symbol
+	for i, s := range syms {
 		if int(s.Section) >= len(kinds) || s.Name == "" || kinds[s.Section] == Other {
 			continue
 		}
 		k := kinds[s.Section]
-		b.Symbols = append(b.Symbols, Symbol{s.Name, PackageOf(s.Name), k, int64(s.Size)})
+		if s.Name == "go:func.*" {
+			funcdata = s
+		}
+		size := int64(s.Size)
+		if size == 0 && isRegion(s.Name) {
+			for _, next := range syms[i:] {
+				if next.Value > s.Value {
+					size = int64(next.Value - s.Value)
+					break
+				}
+			}
+		}
+		b.Symbols = append(b.Symbols, Symbol{s.Name, PackageOf(s.Name), k, size})
 	}
+	b.addFuncTables(f, funcdata)
 	return b, nil
+}
+
+// isRegion reports whether name is a symbol without a size at the start of all
+// symbols of one kind, which have no names of their own.
+func isRegion(name string) bool {
+	return name == "type:*" || name == "go:string.*" || name == "go:funcdesc" || name == "runtime.gcbits.*"
+}
+
+// addFuncTables adds a symbol for each function's share of .gopclntab, with the
+// name of the function.
+func (b *Binary) addFuncTables(f *elf.File, funcdata elf.Symbol) {
+	read := func(s *elf.Section, from, size uint64) []byte {
+		data, err := s.Data()
+		if err != nil || from > uint64(len(data)) || size > uint64(len(data))-from {
+			return nil
+		}
+		return data[from : from+size]
+	}
+	tab := pclntab(f)
+	var maps []byte
+	mapsKind := Other
+	if i := int(funcdata.Section); i > 0 && i < len(f.Sections) && funcdata.Value >= f.Sections[i].Addr {
+		s := f.Sections[i]
+		maps, mapsKind = read(s, funcdata.Value-s.Addr, funcdata.Size), kindOf(s)
+	}
+	if mapsKind != Pclntab {
+		maps = nil // older linkers keep these in .rodata
+	}
+	for _, t := range funcTables(read(tab, 0, tab.Size), maps, f.ByteOrder) {
+		b.Symbols = append(b.Symbols, Symbol{t.name, PackageOf(t.name), Pclntab, t.size})
+		if maps != nil {
+			b.Symbols = slices.DeleteFunc(b.Symbols, func(s Symbol) bool { return s.Name == "go:func.*" })
+			maps = nil
+		}
+	}
 }
 
 // pclntab returns the section with the function tables, whose name depends on
