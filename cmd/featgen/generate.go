@@ -183,7 +183,8 @@ const (
 		if r.Needs != "" {
 			note += "; needs " + r.Needs
 		}
-		fmt.Fprintf(&b, "// %s: %s\n// (%s).\n%s = tags.%s\n", r.Const, r.Adds, note, r.Const, r.Const)
+		b.WriteString(comment(r.Const + ": " + r.Adds + " (" + note + ")."))
+		fmt.Fprintf(&b, "%s = tags.%s\n", r.Const, r.Const)
 	}
 	b.WriteString(`)
 
@@ -196,6 +197,25 @@ func On(name string) bool {
 	}
 	b.WriteString("}\nreturn false\n}\n")
 	return b.String()
+}
+
+// comment breaks text into the lines of a comment.
+func comment(text string) string {
+	var b strings.Builder
+	col := 0
+	for _, w := range strings.Fields(text) {
+		if col > 0 && col+1+len(w) > 78 {
+			b.WriteByte('\n')
+			col = 0
+		}
+		if col == 0 {
+			b.WriteString("//")
+			col = 2
+		}
+		b.WriteString(" " + w)
+		col += 1 + len(w)
+	}
+	return b.String() + "\n"
 }
 
 func levelNote(l table.Level) string {

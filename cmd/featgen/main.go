@@ -5,7 +5,7 @@
 //	go run ./cmd/featgen -tags LIST   # fail if LIST holds an unknown tag or an impossible combination
 //	go run ./cmd/featgen -list        # print the builds that tests and footprint walk: name and tags
 //
-// "go generate ./..." runs the first. The table is internal/feature/table.
+// "go generate ./internal/feature/table" runs the first. The table is internal/feature/table.
 package main
 
 import (
@@ -97,8 +97,8 @@ func update(root string, check bool) (stale []string, err error) {
 	if readme, err := os.ReadFile(filepath.Join(root, readmePath)); err == nil {
 		if s, ok := splice(readme, readmeTable()); ok {
 			want[readmePath] = s
-		} else if check {
-			stale = append(stale, readmePath+" (no lines "+markBegin+" and "+markEnd+")")
+		} else {
+			return nil, fmt.Errorf("%s has no lines %s and %s for the table", readmePath, markBegin, markEnd)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -21,56 +21,50 @@ const (
 const Profile = tags.Profile
 
 const (
-	// WScale: window scaling
-	// (RFC 7323; in every profile).
+	// WScale: window scaling (RFC 7323; in every profile).
 	WScale = tags.WScale
 
-	// Reassembly: IPv4 fragments in: bounded, overlap dropped
-	// (RFC 815; in client and full).
+	// Reassembly: IPv4 fragments in: bounded, overlap dropped (RFC 815; in client
+	// and full).
 	Reassembly = tags.Reassembly
 
-	// Fragmentation: UDP and raw datagrams larger than the MTU out
-	// (RFC 791; in client and full).
+	// Fragmentation: UDP and raw datagrams larger than the MTU out (RFC 791; in
+	// client and full).
 	Fragmentation = tags.Fragmentation
 
-	// Redirect: ICMP redirects from the current gateway
-	// (RFC 1122; in client and full).
+	// Redirect: ICMP redirects from the current gateway (RFC 1122; in client and
+	// full).
 	Redirect = tags.Redirect
 
-	// Timestamps: TCP timestamps: RTTM and PAWS
-	// (RFC 7323; in client and full).
+	// Timestamps: TCP timestamps: RTTM and PAWS (RFC 7323; in client and full).
 	Timestamps = tags.Timestamps
 
-	// RawSock: raw IPv4 sockets, for ping and traceroute
-	// (in client and full).
+	// RawSock: raw IPv4 sockets, for ping and traceroute (in client and full).
 	RawSock = tags.RawSock
 
-	// Ethtool: SIOCETHTOOL: driver info, link, statistics, features
-	// (in client and full).
+	// Ethtool: SIOCETHTOOL: driver info, link, statistics, features (in client
+	// and full).
 	Ethtool = tags.Ethtool
 
-	// Pcap: per-interface capture hook
-	// (in client and full).
+	// Pcap: per-interface capture hook (in client and full).
 	Pcap = tags.Pcap
 
-	// FastSum: unrolled checksum; a plain loop where off
-	// (RFC 1071; in client and full).
+	// FastSum: unrolled checksum; a plain loop where off (RFC 1071; in client and
+	// full).
 	FastSum = tags.FastSum
 
-	// Urgent: the out-of-band byte as the RFC has it; else it is delivered in line
-	// (RFC 9293; in full).
+	// Urgent: the out-of-band byte as the RFC has it; else it is delivered in
+	// line (RFC 9293; in full).
 	Urgent = tags.Urgent
 
-	// Listen: passive open: Listen, Accept, backlog
-	// (RFC 9293; in full).
+	// Listen: passive open: Listen, Accept, backlog (RFC 9293; in full).
 	Listen = tags.Listen
 
-	// ACD: address conflict detection
-	// (RFC 5227; in full).
+	// ACD: address conflict detection (RFC 5227; in full).
 	ACD = tags.ACD
 
-	// BigTables: neighbour, route, fragment and socket tables at full size; small in client, tiny in minimal
-	// (in full).
+	// BigTables: neighbour, route, fragment and socket tables at full size; small
+	// in client, tiny in minimal (in full).
 	BigTables = tags.BigTables
 )
 

@@ -1,7 +1,7 @@
 // Package table is the list of features: a row for each that exists. From it
 // cmd/featgen makes the consts of package feature, the tags that switch them,
 // the README's table and the list of builds that tests and cmd/footprint walk.
-// To add a feature, add a row and run "go generate ./...".
+// To add a feature, add a row and run "go generate ./internal/feature/table".
 //
 // It is data and a little arithmetic on tags, without imports, initialisers or
 // state, so a program that does not refer to it links none of it.
