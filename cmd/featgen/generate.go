@@ -79,8 +79,11 @@ func generate() (map[string][]byte, error) {
 		add("both", both, fmt.Sprintf("const _ = choose_one_of_the_tags_%s_and_%s\n", with, no))
 		if r.Needs != "" {
 			n := table.Find(r.Needs)
-			add("needs", fmt.Sprintf("%s && %s", on(r), off(*n)),
-				fmt.Sprintf("const _ = feature_%s_needs_%s_so_add_tag_with_%s_or_no_%s\n", r.Name, n.Name, n.Name, r.Name))
+			lacks := on(r) + " && " + off(*n)
+			add("needs", lacks+" && !no_"+n.Name,
+				fmt.Sprintf("const _ = add_the_tag_with_%s_since_%s_needs_%s\n", n.Name, r.Name, n.Name))
+			add("misses", lacks+" && no_"+n.Name+" && !with_"+n.Name,
+				fmt.Sprintf("const _ = take_away_the_tag_no_%s_or_switch_off_%s_too_since_it_needs_%s\n", n.Name, r.Name, n.Name))
 		}
 	}
 	files[buildsPath] = builds()

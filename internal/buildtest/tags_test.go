@@ -114,8 +114,10 @@ func TestConflictsDoNotCompileAndSayWhatToDo(t *testing.T) {
 	for _, r := range table.Rows {
 		try("with_"+r.Name+",no_"+r.Name, "undefined: choose_one_of_the_tags_with_"+r.Name+"_and_no_"+r.Name)
 		if r.Needs != "" {
-			want := "undefined: feature_" + r.Name + "_needs_" + r.Needs + "_so_add_tag_with_" + r.Needs + "_or_no_" + r.Name
-			try("with_"+r.Name+",no_"+r.Needs, want)
+			try("full,no_"+r.Needs, "undefined: take_away_the_tag_no_"+r.Needs+"_or_switch_off_"+r.Name+"_too_since_it_needs_"+r.Needs)
+			if !table.Find(r.Needs).Has(0) {
+				try("minimal,with_"+r.Name, "undefined: add_the_tag_with_"+r.Needs+"_since_"+r.Name+"_needs_"+r.Needs)
+			}
 		}
 	}
 }

@@ -132,8 +132,10 @@ func Check(tags string) string {
 	on := func(i int) bool { return want[i] >= 0 && (want[i] > 0 || Rows[i].Has(profile)) }
 	for i := range Rows {
 		if k := rowIndex(Rows[i].Needs); k >= 0 && on(i) && !on(k) {
-			return "feature " + Rows[i].Name + " needs " + Rows[k].Name +
-				": add the tag with_" + Rows[k].Name + " or no_" + Rows[i].Name
+			if want[k] < 0 {
+				return "take away the tag no_" + Rows[k].Name + ", or switch off " + Rows[i].Name + " too: it needs " + Rows[k].Name
+			}
+			return "add the tag with_" + Rows[k].Name + ": " + Rows[i].Name + " needs it"
 		}
 	}
 	return ""
