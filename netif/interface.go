@@ -153,3 +153,14 @@ func (i *Interface) Source(hop ipv4.Addr) (src ipv4.Addr) {
 	}
 	return src
 }
+
+// Neighbour returns the entry for addr, which it makes if there is none: see
+// Neighbours.Lookup. Without ARP it is complete at once, with the interface's own
+// address, as in Linux.
+func (i *Interface) Neighbour(now Time, addr ipv4.Addr) *Neighbour {
+	n := i.Neigh.Lookup(now, addr)
+	if n != nil && n.State == StateNone && i.Flags&(IFF_NOARP|IFF_LOOPBACK) != 0 {
+		n.State, n.HW = StateNoARP, i.HW
+	}
+	return n
+}

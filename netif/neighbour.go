@@ -18,10 +18,11 @@ const (
 	StateDelay      State = 0x08 // used since, waiting whether traffic confirms it
 	StateProbe      State = 0x10 // being verified by unicast requests
 	StateFailed     State = 0x20 // did not answer
+	StateNoARP      State = 0x40 // needs no resolution: group addresses, or IFF_NOARP
 	StatePermanent  State = 0x80 // set by the administrator
 
 	// StateValid are the states in which HW is the address to send to.
-	StateValid = StateReachable | StateStale | StateDelay | StateProbe | StatePermanent
+	StateValid = StateReachable | StateStale | StateDelay | StateProbe | StateNoARP | StatePermanent
 
 	stateTimed = StateIncomplete | StateDelay | StateProbe
 )
@@ -269,6 +270,14 @@ func (n *Neighbour) Take() []*pkt.Buf {
 func (n *Neighbour) Confirm(now Time) {
 	if n.State&(StateReachable|StateStale|StateDelay|StateProbe) != 0 && !n.Dead {
 		n.reach(now)
+	}
+}
+
+// Suspect notes that a transport gets no answer by way of n: its address is to
+// be verified when it is next used.
+func (n *Neighbour) Suspect(now Time) {
+	if n.State == StateReachable {
+		n.State = StateStale
 	}
 }
 

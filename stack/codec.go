@@ -95,7 +95,10 @@ func (r *Ifreq) Encode(req uint32, b []byte) errno.Errno {
 	case SIOCGIFHWADDR:
 		le.PutUint16(u, r.Addr.Family)
 		copy(u[2:8], r.Addr.Data[:])
+	default:
+		return 0
 	}
+	b[maxName] = 0
 	return 0
 }
 
@@ -142,6 +145,9 @@ func (r *Rtentry) Decode(b, dev []byte) errno.Errno {
 		MTU:    le.Uint64(b[96:]),
 		Window: le.Uint64(b[104:]),
 		IRTT:   le.Uint16(b[112:]),
+	}
+	if dev != nil && r.Dev == "" {
+		r.Dev = ":" // an empty name is not "none": no interface has it
 	}
 	r.Dst.decode(b[8:])
 	r.Gateway.decode(b[24:])

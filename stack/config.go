@@ -2,6 +2,7 @@ package stack
 
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/route"
@@ -20,6 +21,9 @@ func (s *Stack) ownAddr(a ipv4.Addr) *netif.Interface {
 	}
 	return nil
 }
+
+// maxAddrs bounds the addresses of an interface.
+const maxAddrs = 4 << (2 * feature.Profile)
 
 // addAddr gives interface i the address a, behind the other primary ones, and
 // sets up what follows from it. It returns EEXIST if it is there already.
@@ -41,6 +45,9 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 			at = k + 1
 		}
 	}
+	if len(i.Addrs) >= maxAddrs {
+		return errno.ENOBUFS
+	}
 	if a.Secondary {
 		at = len(i.Addrs)
 	}
@@ -55,7 +62,7 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 // connect adds the route to the network of address a.
 func (s *Stack) connect(i *netif.Interface, a *netif.Address) {
 	p := a.Prefix()
-	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || p.Addr[0] == 0 ||
+	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || p.Addr.IsAny() ||
 		p.Bits == 32 && p.Addr == a.Local {
 		return
 	}
@@ -102,7 +109,7 @@ func (s *Stack) dropAddr(i *netif.Interface, at int) {
 		r := connected(i, &a)
 		s.routes.Del(&r)
 	}
-	if s.ownAddr(a.Local) == nil {
+	if !i.IsLocal(a.Local) {
 		s.routes.DelSource(a.Local)
 	}
 	s.routes.Touch()
@@ -222,8 +229,12 @@ func (s *Stack) setName(i *netif.Interface, name string) errno.Errno {
 		return errno.EEXIST
 	}
 	i.Name = name
-	if len(i.Addrs) > 0 {
-		i.Addrs[0].Alias = ""
+	for k := range i.Addrs {
+		if a := &i.Addrs[k]; k == 0 {
+			a.Alias = ""
+		} else if a.Alias == "" && k < 9 {
+			a.Alias = ":" + string(rune('1'+k))
+		}
 	}
 	return 0
 }

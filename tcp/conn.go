@@ -484,6 +484,9 @@ func (c *Conn) Done() bool { return c.state == Closed && c.flags&flagReset == 0 
 // Orphaned reports whether Close or Abort was called.
 func (c *Conn) Orphaned() bool { return c.flags&flagOrphan != 0 }
 
+// Pending reports whether a call has left an ACK to send.
+func (c *Conn) Pending() bool { return c.rcv.acks > 0 }
+
 // SetNoDelay turns Nagle's algorithm off or on (TCP_NODELAY).
 func (c *Conn) SetNoDelay(on bool) { c.flags = c.flags.set(flagNoDelay, on) }
 
@@ -525,3 +528,15 @@ func (c *Conn) setMSS() {
 
 // MSS returns the payload of a full segment, in bytes.
 func (c *Conn) MSS() int { return int(c.snd.mss) }
+
+// SetQuickAck acknowledges the next segments at once, or lets ACKs be delayed
+// again (TCP_QUICKACK).
+func (c *Conn) SetQuickAck(on bool) {
+	c.rcv.quick = 0
+	if on {
+		c.rcv.quick = maxQuickAcks
+		if c.timer.ackAt != pkt.Never {
+			c.rcv.acks = max(c.rcv.acks, 1)
+		}
+	}
+}

@@ -52,6 +52,13 @@ func (t *TimeWaitConn) Reopens(s *Segment) bool {
 	return before(t.rcvNxt, s.Seq)
 }
 
+// MayReplace reports whether we may open a new connection between the same
+// endpoints: timestamps tell its segments from the old one's, and a second has
+// passed, so that the clock has moved on.
+func (t *TimeWaitConn) MayReplace(now pkt.Time) bool {
+	return t.hasTS && now >= t.ExpireAt-TimeWaitLen+pkt.Second
+}
+
 // Input takes a segment for the old connection and reports whether b holds an
 // ACK to answer it with: "the only thing that can arrive in this state is a
 // retransmission of the remote FIN. Acknowledge it, and restart the 2 MSL

@@ -208,3 +208,14 @@ func read(k *chunk, at int, p []byte) (*chunk, int) {
 	}
 	return k, at
 }
+
+// NextLen returns the length of the first datagram's payload, 0 if there is none
+// (SIOCINQ).
+func (q *Queue) NextLen() int {
+	if q.n == 0 {
+		return 0
+	}
+	var b [Overhead]byte
+	read(q.head, int(q.rd), b[:])
+	return int(binary.NativeEndian.Uint16(b[10:]))
+}

@@ -1,0 +1,197 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/udp"
+)
+
+// Input takes frames that the device of interface ifindex has received. Their
+// memory stays the caller's: when Input returns, the frames have been copied
+// where they belong. What they call for is sent by the next Poll.
+func (s *Stack) Input(now pkt.Time, ifindex int, frames []*netif.Buf) {
+	s.now = now
+	ifc := s.ifaces[ifindex-1]
+	for _, b := range frames {
+		if d := s.inputFrame(ifc, b.Bytes()); d != ipv4.DropNone {
+			s.drop(d)
+			ifc.Stats.RxDropped++
+		}
+	}
+}
+
+// inputFrame is a frame's way in: Ethernet, then ARP or IPv4.
+func (s *Stack) inputFrame(ifc *netif.Interface, f []byte) ipv4.Drop {
+	if !ifc.IsUp() {
+		return ipv4.DropInterfaceDown
+	}
+	if len(f) < netif.EthernetHeaderLen {
+		ifc.Stats.RxErrors++
+		return ipv4.DropFrameShort
+	}
+	ifc.Stats.RxPackets++
+	ifc.Stats.RxBytes += uint64(len(f))
+	eth := netif.Ethernet(f)
+	group := false // sent to all, or to many
+	if dst := eth.Dst(); dst != ifc.HW {
+		if !dst.IsMulticast() {
+			return ipv4.DropNotForUs
+		}
+		group = true
+		if !dst.IsBroadcast() {
+			ifc.Stats.Multicast++
+		}
+	}
+	p := f[netif.EthernetHeaderLen:]
+	switch eth.Type() {
+	case netif.EtherTypeIPv4:
+		return s.inputIP(ifc, p, group)
+	case netif.EtherTypeARP:
+		return s.inputARP(ifc, p)
+	}
+	return ipv4.DropEtherType
+}
+
+// inputARP is RFC 826's packet reception.
+func (s *Stack) inputARP(ifc *netif.Interface, p []byte) ipv4.Drop {
+	var a netif.ARP
+	if !a.Parse(p) {
+		return ipv4.DropARPBad
+	}
+	if ifc.Flags&netif.IFF_NOARP != 0 {
+		return ipv4.DropARPBad
+	}
+	if feature.ACD && ifc.ACD != nil {
+		s.inputACD(ifc, &a)
+	}
+	mine := s.isOwn(ifc, a.TPA)
+	if s.isOwn(ifc, a.SPA) || a.SPA.IsAny() && !mine {
+		return ipv4.DropARPConflict
+	}
+	if !a.SPA.IsAny() {
+		if n := ifc.Neigh.Input(s.now, &a, mine); n != nil {
+			for _, b := range n.Take() {
+				s.sendTo(ifc, n, b)
+			}
+		}
+	}
+	if mine && a.Op == netif.ARPRequest {
+		s.sendARP(ifc, &netif.ARP{Op: netif.ARPReply, SHA: ifc.HW, SPA: a.TPA, THA: a.SHA, TPA: a.SPA}, &a.SHA)
+	}
+	return ipv4.DropNone
+}
+
+// isOwn reports whether a is an address of ours: on ifc, or on any interface,
+// which is the weak end system model, as Linux has it (RFC 1122 section 3.3.4.2).
+func (s *Stack) isOwn(ifc *netif.Interface, a ipv4.Addr) bool {
+	if ifc.IsLocal(a) {
+		return true
+	}
+	for _, i := range s.ifaces {
+		if i != ifc && i.IsUp() && i.IsLocal(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// inputIP is a packet's way in: header, addresses, options, fragments, and then
+// the protocol that it is for. group says that the link's destination was a
+// broadcast or multicast address.
+func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
+	var h ipv4.Header
+	payload, d := ipv4.Parse(p, &h)
+	if d != ipv4.DropNone {
+		return d
+	}
+	loop := ifc.Dev == nil
+	if !loop && (ipv4.BadSource(h.Src) || h.Dst.IsLoopback() || ifc.IsBroadcast(h.Src) || s.isOwn(ifc, h.Src)) {
+		// "A host MUST silently discard an incoming datagram containing an IP source
+		// address that is invalid by the rules of this section" (RFC 1122 section
+		// 3.2.1.3).
+		return ipv4.DropIPSource
+	}
+	bcast := false
+	if !s.isOwn(ifc, h.Dst) {
+		bcast = ifc.IsBroadcast(h.Dst) || h.Dst == ipv4.AllHosts
+		if !bcast {
+			return ipv4.DropIPDest
+		}
+	} else if group {
+		// "a host SHOULD silently discard a datagram that is received via a link-layer
+		// broadcast [...] but does not specify an IP multicast or broadcast destination
+		// address" (RFC 1122 section 3.3.6).
+		return ipv4.DropIPDest
+	}
+	group = group || bcast
+	if len(h.Options) > 0 {
+		if ptr, d := ipv4.CheckOptions(h.Options); d != ipv4.DropNone {
+			if d == ipv4.DropIPOptions {
+				s.sendICMPError(&h, p, payload, group, ipv4.ICMPParameter, ipv4.ParameterPointer, uint32(ptr)<<24)
+			}
+			return d
+		}
+	}
+	if h.IsFragment() {
+		if !feature.Reassembly {
+			return ipv4.DropFragment
+		}
+		if payload, d = s.reassemble(&h, &p, payload); payload == nil {
+			return d
+		}
+	}
+	raw := feature.RawSock && s.raw != nil && s.inputRaw(ifc, &h, p)
+	switch h.Proto {
+	case ipv4.ProtoTCP:
+		if group {
+			return ipv4.DropTCPSYNSource
+		}
+		return s.inputTCP(&h, payload)
+	case ipv4.ProtoUDP:
+		return s.inputUDP(ifc, &h, p, payload, group)
+	case ipv4.ProtoICMP:
+		return s.inputICMP(ifc, &h, payload, group)
+	}
+	if raw {
+		return ipv4.DropNone
+	}
+	s.sendICMPError(&h, p, payload, group, ipv4.ICMPUnreachable, ipv4.UnreachProtocol, 0)
+	return ipv4.DropProtocol
+}
+
+// inputLoop takes the packets that we have sent to ourselves.
+func (s *Stack) inputLoop() {
+	q := s.loop
+	s.loop = nil
+	lo := s.ifaces[0]
+	for i, b := range q {
+		lo.Stats.RxPackets++
+		lo.Stats.RxBytes += uint64(b.Len())
+		if d := s.inputIP(lo, b.Bytes(), false); d != ipv4.DropNone {
+			s.drop(d)
+		}
+		s.pool.Put(b)
+		q[i] = nil
+	}
+	if s.loop == nil {
+		s.loop = q[:0]
+	}
+}
+
+// inputUDP gives a datagram to the socket that fits it best, or to every one that
+// fits if it was sent to all.
+func (s *Stack) inputUDP(ifc *netif.Interface, h *ipv4.Header, p, payload []byte, group bool) ipv4.Drop {
+	sport, dport, data, d := udp.Parse(payload, h.Src, h.Dst)
+	if d != ipv4.DropNone {
+		return d
+	}
+	src, dst := ipv4.Endpoint{Addr: h.Src, Port: sport}, ipv4.Endpoint{Addr: h.Dst, Port: dport}
+	m := udp.Meta{Src: src, Dst: h.Dst, Ifindex: uint16(ifc.Index), TTL: h.TTL, TOS: h.TOS}
+	if !s.udp.deliver(s, src, dst, &m, data, group, &d) {
+		s.sendICMPError(h, p, payload, group, ipv4.ICMPUnreachable, ipv4.UnreachPort, 0)
+		return ipv4.DropUDPPort
+	}
+	return d
+}

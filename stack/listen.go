@@ -1,0 +1,195 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// Acceptable: a listener has a connection for Accept.
+const Acceptable tcp.Events = 1 << 7
+
+// Listener waits for connections (feature listen).
+type Listener struct {
+	Sock
+	// New returns the Conn for a connection that is being opened, after Init. It
+	// may return nil to refuse it.
+	New func() *Conn
+	// Options of the connections, if RcvBuf is not 0.
+	Options tcp.Options
+
+	stack   *Stack
+	local   ipv4.Endpoint
+	backlog int
+	half    int // in SYN-RECEIVED
+	queue   []*Conn
+}
+
+// listenTable holds the listeners.
+type listenTable struct{ list []*Listener }
+
+// find returns the listener for connections to local: one bound to the address
+// goes before one for any.
+func (t *listenTable) find(local ipv4.Endpoint) (best *Listener) {
+	for _, l := range t.list {
+		if l.local == local {
+			return l
+		}
+		if l.local.Port == local.Port && l.local.Addr.IsAny() {
+			best = l
+		}
+	}
+	return best
+}
+
+// Listen binds l to local, whose address may be 0.0.0.0 for any, and whose port
+// may be 0 for a free one. backlog is how many connections may wait, half open
+// and for Accept each; at least 1. It returns EADDRINUSE if the endpoint is taken
+// and EADDRNOTAVAIL if the address is not ours.
+func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
+	if s.listen == nil {
+		s.listen = new(listenTable)
+	}
+	if !local.Addr.IsAny() && !s.isLocal(local.Addr) {
+		return errno.EADDRNOTAVAIL
+	}
+	if local.Port == 0 {
+		n := uint32(s.cfg.PortMax-s.cfg.PortMin) + 1
+		at := uint32(s.random())
+		for i := uint32(0); i < n && local.Port == 0; i++ {
+			p := s.cfg.PortMin + uint16((at+i)%n)
+			if !s.listen.taken(ipv4.Endpoint{Addr: local.Addr, Port: p}) {
+				local.Port = p
+			}
+		}
+		if local.Port == 0 {
+			return errno.EADDRINUSE
+		}
+	} else if s.listen.taken(local) {
+		return errno.EADDRINUSE
+	}
+	l.stack, l.local, l.backlog = s, local, max(backlog, 1)
+	s.listen.list = append(s.listen.list, l)
+	return nil
+}
+
+// taken reports whether a listener on e would take connections of another.
+func (t *listenTable) taken(e ipv4.Endpoint) bool {
+	for _, l := range t.list {
+		if l.local.Port == e.Port && (l.local.Addr == e.Addr || l.local.Addr.IsAny() || e.Addr.IsAny()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Local returns the endpoint that l is bound to.
+func (l *Listener) Local() ipv4.Endpoint { return l.local }
+
+// Accept returns an established connection, or nil.
+func (l *Listener) Accept() *Conn {
+	if len(l.queue) == 0 {
+		return nil
+	}
+	c := l.queue[0]
+	n := copy(l.queue, l.queue[1:])
+	l.queue[n] = nil
+	l.queue = l.queue[:n]
+	return c
+}
+
+// Close stops listening and resets the connections that nobody has accepted.
+func (l *Listener) Close(now pkt.Time) {
+	s := l.stack
+	if s == nil {
+		return
+	}
+	for i, x := range s.listen.list {
+		if x == l {
+			s.listen.list = append(s.listen.list[:i], s.listen.list[i+1:]...)
+			break
+		}
+	}
+	for _, c := range l.queue {
+		c.Abort()
+	}
+	l.queue, l.Owner = nil, nil
+	if l.half == 0 {
+		return
+	}
+	for _, c := range s.tcp.buckets {
+		for ; c != nil; c = c.hash {
+			if c.listener == l {
+				c.Abort()
+			}
+		}
+	}
+}
+
+// inputListen is RFC 9293 section 3.10.7.2: a segment for no connection may open
+// one.
+func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ipv4.Drop, reset bool) {
+	l := s.listen.find(local)
+	if l == nil {
+		return ipv4.DropTCPNoConn, true
+	}
+	switch {
+	case seg.Flags&tcp.RST != 0: // "should be ignored"
+		return ipv4.DropTCPNoConn, false
+	case seg.Flags&tcp.ACK != 0: // "Any acknowledgment is bad if it arrives on a connection still in the LISTEN state"
+		return ipv4.DropTCPNoConn, true
+	case seg.Flags&tcp.SYN == 0:
+		return ipv4.DropTCPNoConn, false
+	case s.isBroadcast(remote.Addr):
+		return ipv4.DropTCPSYNSource, false
+	}
+	if l.half >= l.backlog || len(l.queue) >= l.backlog || s.tcp.n >= s.cfg.MaxConns {
+		return ipv4.DropBacklog, false // as if lost: the peer tries again
+	}
+	c := l.New()
+	if c == nil {
+		return ipv4.DropBacklog, false
+	}
+	if _, e := s.route(&c.path, local.Addr, remote.Addr, 0); e != 0 {
+		return ipv4.DropNoRoute, false
+	}
+	if l.Options.RcvBuf != 0 {
+		c.Options = l.Options
+	}
+	iss, off := s.tcp.key.ISN(s.now, local, remote)
+	c.Conn.Accept(s.now, seg, local, remote, c.pathMSS(), iss, off)
+	c.listener = l
+	l.half++
+	s.tcp.add(c)
+	s.touch(c)
+	return ipv4.DropNone, false
+}
+
+// accepted follows a connection of a listener until somebody has it.
+func (s *Stack) accepted(c *Conn, e tcp.Events) {
+	l := c.listener
+	switch {
+	case e&tcp.Opened != 0:
+		c.listener = nil
+		l.half--
+		l.queue = append(l.queue, c)
+		s.notify(&l.Sock, Acceptable)
+		if e &^= tcp.Opened; e != 0 {
+			s.notify(&c.Sock, e)
+		}
+	case e&tcp.Failed != 0: // a reset in SYN-RECEIVED "returns to the LISTEN state" (MUST-11)
+		c.listener = nil
+		l.half--
+	}
+}
+
+// reopen reports whether seg may begin a new connection in place of t, and
+// forgets t if so.
+func (s *Stack) reopen(t *timeWait, seg *tcp.Segment) bool {
+	if s.listen.find(t.Local) == nil || !t.Reopens(seg) {
+		return false
+	}
+	s.tcp.removeTimeWait(t)
+	return true
+}

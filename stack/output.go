@@ -1,0 +1,264 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/route"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// path is the way to a destination: what a flow keeps, so that it need not ask
+// the tables for every packet.
+type path struct {
+	ifc   *netif.Interface
+	neigh *netif.Neighbour // nil: broadcast, multicast or loopback
+	gen   uint32           // of the route table
+	mtu   uint16
+	group bool // broadcast or multicast
+}
+
+// valid reports whether the tables still say the same.
+func (p *path) valid(s *Stack) bool {
+	return p.ifc != nil && p.gen == s.routes.Gen() && (p.neigh == nil || !p.neigh.Dead)
+}
+
+// route finds the way from src, or from the address that fits best if that is
+// 0.0.0.0, to dst. ifindex, if not 0, is the interface that it must take.
+func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, errno.Errno) {
+	*p = path{gen: s.routes.Gen(), mtu: 65535}
+	if ifindex == 0 && s.isLocal(dst) {
+		p.ifc = s.ifaces[0]
+		if src.IsAny() {
+			src = dst
+		}
+		return src, 0
+	}
+	hop := dst
+	p.group = dst.IsMulticast() || dst == ipv4.Broadcast
+	var r *route.Route
+	if ifindex == 0 {
+		r = s.routes.Lookup(dst)
+	} else {
+		r = s.routes.LookupOn(dst, ifindex, 0)
+		p.ifc = s.interfaceByIndex(ifindex)
+	}
+	switch {
+	case r != nil:
+		if r.Flags&route.RTF_REJECT != 0 {
+			return src, errno.EHOSTUNREACH
+		}
+		hop = r.NextHop(dst)
+		p.ifc = s.interfaceByIndex(r.Ifindex)
+	case p.group && p.ifc == nil && !src.IsAny():
+		p.ifc = s.interfaceWith(src)
+	}
+	if p.ifc == nil {
+		return src, errno.ENETUNREACH
+	}
+	if !p.ifc.IsUp() {
+		return src, errno.ENETDOWN
+	}
+	if src.IsAny() {
+		src = p.ifc.Source(hop)
+		if r != nil && !r.Src.IsAny() {
+			src = r.Src
+		}
+	}
+	p.mtu = uint16(min(p.ifc.MTU, 65535))
+	if r != nil && r.MTU != 0 {
+		p.mtu = uint16(min(uint32(p.mtu), r.MTU))
+	}
+	p.group = p.group || p.ifc.IsBroadcast(dst)
+	if !p.group && p.ifc.Dev != nil {
+		if p.neigh = p.ifc.Neigh.Lookup(s.now, hop); p.neigh == nil {
+			return src, errno.ENOBUFS
+		}
+	}
+	return src, 0
+}
+
+func (s *Stack) interfaceByIndex(i int32) *netif.Interface {
+	if i < 1 || int(i) > len(s.ifaces) {
+		return nil
+	}
+	return s.ifaces[i-1]
+}
+
+// interfaceWith returns the interface that has address a.
+func (s *Stack) interfaceWith(a ipv4.Addr) *netif.Interface {
+	for _, ifc := range s.ifaces {
+		if ifc.IsUp() && ifc.IsLocal(a) {
+			return ifc
+		}
+	}
+	return nil
+}
+
+func (s *Stack) isLocal(a ipv4.Addr) bool { return s.interfaceWith(a) != nil }
+
+func (s *Stack) isBroadcast(a ipv4.Addr) bool {
+	for _, ifc := range s.ifaces {
+		if ifc.IsBroadcast(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// buffer returns an empty Buf for a payload of n bytes: from the pool unless it
+// will have to be sent in fragments.
+func (s *Stack) buffer(n int) *pkt.Buf {
+	if n > s.pool.Size()-netif.EthernetHeaderLen {
+		return pkt.NewBuf(n)
+	}
+	return s.pool.Get()
+}
+
+// send sends the payload in b to h.Dst, by the way that the tables give.
+func (s *Stack) send(b *pkt.Buf, h *ipv4.Header) ipv4.Drop {
+	var p path
+	if _, e := s.route(&p, h.Src, h.Dst, 0); e != 0 {
+		s.pool.Put(b)
+		return ipv4.DropNoRoute
+	}
+	return s.sendIP(b, h, &p)
+}
+
+// sendIP puts the header in front of the payload in b and sends it along p.
+func (s *Stack) sendIP(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
+	n := b.Len() + h.HeaderLen()
+	if !h.DF {
+		h.ID = s.ids.Next(h.Src, h.Dst, h.Proto)
+	}
+	if n > int(p.mtu) {
+		if h.DF || !feature.Fragmentation {
+			s.pool.Put(b)
+			return ipv4.DropMTU
+		}
+		return s.sendFragments(b, h, p)
+	}
+	h.TotalLen = uint16(n)
+	h.Put(b.Prepend(h.HeaderLen()))
+	s.sendPacket(b, h.Dst, p)
+	return ipv4.DropNone
+}
+
+// sendPacket gives the packet in b to the neighbour.
+func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
+	switch {
+	case p.ifc.Dev == nil:
+		p.ifc.Stats.TxPackets++
+		p.ifc.Stats.TxBytes += uint64(b.Len())
+		s.loop = append(s.loop, b)
+	case p.neigh == nil:
+		mac := netif.BroadcastMAC
+		if dst.IsMulticast() { // RFC 1112 section 6.4
+			mac = netif.MAC{0x01, 0x00, 0x5e, dst[1] & 0x7f, dst[2], dst[3]}
+		}
+		netif.PutEthernet(b, &mac, &p.ifc.HW, netif.EtherTypeIPv4)
+		s.transmit(p.ifc, b)
+	case p.neigh.Output(s.now):
+		s.sendTo(p.ifc, p.neigh, b)
+	default:
+		if old := p.neigh.Hold(s.now, b); old != nil {
+			s.drop(ipv4.DropNeighbour)
+			s.pool.Put(old)
+		}
+	}
+}
+
+// sendTo sends the packet in b to neighbour n, whose address is known.
+func (s *Stack) sendTo(ifc *netif.Interface, n *netif.Neighbour, b *pkt.Buf) {
+	netif.PutEthernet(b, &n.HW, &ifc.HW, netif.EtherTypeIPv4)
+	s.transmit(ifc, b)
+}
+
+// sendARP sends a to the station dst.
+func (s *Stack) sendARP(ifc *netif.Interface, a *netif.ARP, dst *netif.MAC) {
+	b := s.pool.Get()
+	a.Put(b.Append(netif.ARPLen))
+	netif.PutEthernet(b, dst, &ifc.HW, netif.EtherTypeARP)
+	s.transmit(ifc, b)
+}
+
+// transmit queues a frame for the interface's device.
+func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
+	if !ifc.IsUp() {
+		s.drop(ipv4.DropInterfaceDown)
+		s.pool.Put(b)
+		return
+	}
+	ifc.Stats.TxPackets++
+	ifc.Stats.TxBytes += uint64(b.Len())
+	ifc.Out = append(ifc.Out, b)
+	if len(ifc.Out) == cap(ifc.Out) {
+		s.flush(ifc)
+	}
+}
+
+// flush gives the device what is queued for it and takes the buffers that it
+// gives back.
+func (s *Stack) flush(ifc *netif.Interface) {
+	if len(ifc.Out) == 0 {
+		return
+	}
+	if ifc.Dev.Send(ifc.Out) != nil {
+		ifc.Stats.TxErrors++
+		s.drop(ipv4.DropDevice)
+	}
+	for i, b := range ifc.Out {
+		s.pool.Put(b)
+		ifc.Out[i] = nil
+	}
+	ifc.Out = ifc.Out[:0]
+}
+
+// pollNeighbours sends the ARP requests that are due, and disposes of what waits
+// for neighbours that did not answer.
+func (s *Stack) pollNeighbours() (next pkt.Time) {
+	next = pkt.Never
+	for _, ifc := range s.ifaces {
+		if ifc.Dev == nil {
+			continue
+		}
+		for {
+			act, n, at := ifc.Neigh.Poll(s.now)
+			if act == netif.ActNone {
+				next = min(next, at)
+				break
+			}
+			if act == netif.ActFail {
+				s.neighbourFailed(n)
+				continue
+			}
+			dst := &netif.BroadcastMAC
+			a := netif.ARP{Op: netif.ARPRequest, SHA: ifc.HW, SPA: ifc.Source(n.Addr), TPA: n.Addr}
+			if act == netif.ActUnicast {
+				dst = &n.HW
+			}
+			s.sendARP(ifc, &a, dst)
+		}
+		if feature.ACD && ifc.ACD != nil {
+			next = min(next, s.pollACD(ifc))
+		}
+	}
+	return next
+}
+
+// neighbourFailed reports "destination unreachable" to the senders of the packets
+// that waited (RFC 1122 section 2.3.2.2 and 2.4).
+func (s *Stack) neighbourFailed(n *netif.Neighbour) {
+	for _, b := range n.Take() {
+		var q ipv4.Quote
+		s.drop(ipv4.DropNeighbour)
+		if ipv4.ParseQuote(b.Bytes(), &q) == ipv4.DropNone {
+			s.unreachable(&q, errno.EHOSTUNREACH, true)
+		}
+		s.pool.Put(b)
+	}
+}
+
+const tcpReadWrite = tcp.Readable | tcp.Writable

@@ -1,0 +1,158 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/tcp"
+	"github.com/bonsainet/bonsai/udp"
+)
+
+// Raw is a raw socket: it receives whole packets of one protocol, header
+// included, and sends payloads under a header of the stack's, or whole packets
+// (feature rawsock). Its memory is the caller's.
+type Raw struct {
+	Sock
+	Proto   uint8     // of what it receives and sends
+	HdrIncl bool      // IP_HDRINCL: what is sent has its own header
+	Filter  uint32    // ICMP_FILTER: a bit for each ICMP type that is not wanted
+	Local   ipv4.Addr // 0.0.0.0: any
+	Remote  ipv4.Addr // 0.0.0.0: any; else the only peer
+	TTL     uint8     // 0: the stack's default
+	TOS     uint8
+	RcvBuf  uint32 // bytes
+	// Broadcast allows sending to broadcast addresses (SO_BROADCAST).
+	Broadcast bool
+
+	stack *Stack
+	next  *Raw
+	queue udp.Queue
+}
+
+type rawTable struct{ head *Raw }
+
+// OpenRaw begins to receive packets of r.Proto. owner is what Ready will return.
+func (s *Stack) OpenRaw(r *Raw, owner any) error {
+	if s.cfg.Unprivileged {
+		return errno.EPERM
+	}
+	if !r.Local.IsAny() && !s.isLocal(r.Local) {
+		return errno.EADDRNOTAVAIL
+	}
+	if s.raw == nil {
+		s.raw = new(rawTable)
+	}
+	if r.RcvBuf == 0 {
+		r.RcvBuf = udpRcvBuf
+	}
+	r.stack, r.Owner = s, owner
+	r.next, s.raw.head = s.raw.head, r
+	return nil
+}
+
+// inputRaw gives packet p to every raw socket that wants it, and reports whether
+// there was one.
+func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken bool) {
+	p = p[:h.TotalLen]
+	for r := s.raw.head; r != nil; r = r.next {
+		if r.Proto != h.Proto || !r.Local.IsAny() && r.Local != h.Dst || !r.Remote.IsAny() && r.Remote != h.Src {
+			continue
+		}
+		if h.Proto == ipv4.ProtoICMP && len(p) > h.HeaderLen() {
+			if t := p[h.HeaderLen()]; t < 32 && r.Filter>>t&1 != 0 {
+				continue
+			}
+		}
+		taken = true
+		m := udp.Meta{Src: ipv4.Endpoint{Addr: h.Src}, Dst: h.Dst, Ifindex: uint16(ifc.Index), TTL: h.TTL, TOS: h.TOS}
+		if d := r.queue.Push(&s.udp.mem, int(r.RcvBuf), &m, p); d != ipv4.DropNone {
+			s.drop(ipv4.DropRawBufferFull)
+			continue
+		}
+		s.notify(&r.Sock, tcp.Readable)
+	}
+	return taken
+}
+
+// RecvFrom takes the next packet, from its IPv4 header on: see UDP.RecvFrom.
+func (r *Raw) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
+	n, ok := r.queue.Pop(&r.stack.udp.mem, m, p)
+	if !ok {
+		return 0, errno.EAGAIN
+	}
+	return n, 0
+}
+
+// SendTo sends p to dst, or to r.Remote if dst is 0.0.0.0: as the payload of
+// protocol r.Proto, or with HdrIncl as a whole packet, of which the total length,
+// the checksum, and a zero source address or identification are filled in (raw(7)).
+func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
+	s := r.stack
+	s.now = now
+	if dst.IsAny() {
+		if dst = r.Remote; dst.IsAny() {
+			return 0, errno.EDESTADDRREQ
+		}
+	}
+	h := ipv4.Header{Src: r.Local, Dst: dst, Proto: r.Proto, TTL: r.TTL, TOS: r.TOS}
+	if h.TTL == 0 {
+		h.TTL = s.cfg.TTL
+	}
+	data := p
+	if r.HdrIncl {
+		if len(p) < ipv4.MinHeaderLen || len(p) > ipv4.MaxLen {
+			return 0, errno.EINVAL
+		}
+		n := int(p[0]&15) * 4
+		if p[0]>>4 != 4 || n < ipv4.MinHeaderLen || n > len(p) {
+			return 0, errno.EINVAL
+		}
+		h.TOS, h.TTL, h.Proto = p[1], p[8], p[9]
+		h.DF = p[6]&0x40 != 0
+		h.ID = binary.BigEndian.Uint16(p[4:])
+		h.Src = ipv4.Addr(p[12:16])
+		h.Options = p[ipv4.MinHeaderLen:n]
+		data = p[n:]
+	}
+	if ipv4.MinHeaderLen+len(data) > ipv4.MaxLen {
+		return 0, errno.EMSGSIZE
+	}
+	var way path
+	src, e := s.route(&way, h.Src, dst, 0)
+	if e != 0 {
+		return 0, e
+	}
+	if way.group && !r.Broadcast && !dst.IsMulticast() {
+		return 0, errno.EACCES
+	}
+	h.Src = src
+	if r.HdrIncl && h.HeaderLen()+len(data) > int(way.mtu) {
+		return 0, errno.EMSGSIZE
+	}
+	b := s.buffer(len(data))
+	copy(b.Append(len(data)), data)
+	if d := s.sendIP(b, &h, &way); d != ipv4.DropNone {
+		s.drop(d)
+		return 0, errno.EMSGSIZE
+	}
+	return len(p), 0
+}
+
+// Close ends reception.
+func (r *Raw) Close() {
+	s := r.stack
+	if s == nil {
+		return
+	}
+	for p := &s.raw.head; *p != nil; p = &(*p).next {
+		if *p == r {
+			*p = r.next
+			break
+		}
+	}
+	r.queue.Reset(&s.udp.mem)
+	r.stack, r.Owner = nil, nil
+}

@@ -1,0 +1,43 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/route"
+)
+
+// inputRedirect takes a better way to one destination: "A Redirect message SHOULD
+// be silently discarded if the new gateway address it specifies is not on the
+// same connected (sub-) net through which the Redirect arrived, or if the source
+// of the Redirect is not the current first-hop gateway for the specified
+// destination" (RFC 1122 section 3.2.2.2).
+func (s *Stack) inputRedirect(ifc *netif.Interface, h *ipv4.Header, m *ipv4.ICMP) ipv4.Drop {
+	var q ipv4.Quote
+	if d := ipv4.ParseQuote(m.Body, &q); d != ipv4.DropNone {
+		return d
+	}
+	gw := m.Gateway()
+	r := s.routes.Lookup(q.Dst)
+	// Codes 0 and 2 speak of networks; a host has no use for the difference: "A host
+	// MUST NOT [...] treat" them otherwise than as for a host.
+	if m.Code > 3 || r == nil || r.Flags&route.RTF_GATEWAY == 0 || r.Ifindex != ifc.Index || r.Gateway != h.Src || gw == h.Src ||
+		!s.isOwn(ifc, q.Src) || s.isLocal(gw) || ifc.IsBroadcast(gw) || ipv4.BadSource(gw) {
+		return ipv4.DropICMPRedirect
+	}
+	on := s.routes.LookupOn(gw, ifc.Index, route.ScopeLink)
+	if on == nil || on.Flags&route.RTF_GATEWAY != 0 {
+		return ipv4.DropICMPRedirect
+	}
+	n := route.Route{
+		Dst: ipv4.Prefix{Addr: q.Dst, Bits: 32}, Gateway: gw, Ifindex: ifc.Index, Src: r.Src,
+		Flags: route.RTF_UP | route.RTF_GATEWAY | route.RTF_HOST | route.RTF_DYNAMIC, Proto: route.ProtoRedirect,
+	}
+	if r.Flags&route.RTF_DYNAMIC != 0 {
+		n.Flags |= route.RTF_MODIFIED
+		s.routes.Del(r)
+	}
+	if s.routes.Add(&n) != 0 {
+		return ipv4.DropICMPRedirect
+	}
+	return ipv4.DropNone
+}

@@ -1,0 +1,217 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/udp"
+)
+
+// Levels and names of socket options, with Linux's numbers.
+const (
+	SOL_SOCKET = 1
+	SOL_IP     = 0
+	SOL_TCP    = 6
+
+	SO_REUSEADDR    = 2
+	SO_ERROR        = 4
+	SO_BROADCAST    = 6
+	SO_SNDBUF       = 7
+	SO_RCVBUF       = 8
+	SO_LINGER       = 13 // here: seconds, or -1 for off
+	SO_RCVLOWAT     = 18
+	SO_BINDTODEVICE = 25 // here: the interface's index, or 0 for any
+
+	IP_TOS     = 1
+	IP_TTL     = 2
+	IP_RECVERR = 11
+	IP_MTU     = 14
+
+	TCP_NODELAY      = 1
+	TCP_MAXSEG       = 2
+	TCP_CORK         = 3
+	TCP_QUICKACK     = 12
+	TCP_USER_TIMEOUT = 18 // milliseconds
+
+	// SIOCINQ and SIOCOUTQ have an option's form here: level SOL_SOCKET.
+	SIOCINQ  = 0x541b // bytes to read
+	SIOCOUTQ = 0x5411 // bytes not acknowledged
+)
+
+const (
+	minBuf = 2048
+	maxBuf = 1 << 30 // the largest window there is (RFC 7323 section 2.3)
+)
+
+// SetOption sets an option of the connection, as setsockopt does. It returns
+// ENOPROTOOPT for one that is not known and EINVAL for a value out of range.
+func (c *Conn) SetOption(level, name, v int) Errno {
+	o := &c.Options
+	switch level<<16 | name {
+	case SOL_SOCKET<<16 | SO_SNDBUF:
+		o.SndBuf = uint32(min(max(v, minBuf), maxBuf))
+	case SOL_SOCKET<<16 | SO_RCVBUF:
+		o.RcvBuf = uint32(min(max(v, minBuf), maxBuf))
+	case SOL_SOCKET<<16 | SO_LINGER:
+		o.Linger = int32(min(max(v, -1), 1<<30))
+	case SOL_SOCKET<<16 | SO_RCVLOWAT:
+		o.RcvLowat = uint32(min(max(v, 1), int(o.RcvBuf)))
+	case SOL_SOCKET<<16 | SO_REUSEADDR:
+	case SOL_IP<<16 | IP_TOS:
+		if v < 0 || v > 255 {
+			return errno.EINVAL
+		}
+		o.TOS = uint8(v) &^ 3 // the ECN bits are TCP's (RFC 3168 section 5)
+	case SOL_IP<<16 | IP_TTL:
+		if v == -1 {
+			v = int(c.stack.cfg.TTL)
+		}
+		if v < 1 || v > 255 {
+			return errno.EINVAL
+		}
+		o.TTL = uint8(v)
+	case SOL_TCP<<16 | TCP_NODELAY:
+		c.SetNoDelay(v != 0)
+	case SOL_TCP<<16 | TCP_CORK:
+		c.SetCork(v != 0)
+	case SOL_TCP<<16 | TCP_QUICKACK:
+		c.SetQuickAck(v != 0)
+	case SOL_TCP<<16 | TCP_MAXSEG:
+		if v != 0 && (v < 88 || v > 32767) { // Linux's range
+			return errno.EINVAL
+		}
+		o.MaxSeg = uint16(v)
+		if c.path.ifc != nil {
+			c.SetPathMSS(c.pathMSS())
+		}
+	case SOL_TCP<<16 | TCP_USER_TIMEOUT:
+		if v < 0 {
+			return errno.EINVAL
+		}
+		o.UserTimeout = pkt.Time(v) * pkt.Millisecond
+	default:
+		return errno.ENOPROTOOPT
+	}
+	if c.is&isHashed != 0 {
+		c.stack.touch(c)
+	}
+	return 0
+}
+
+// Option returns an option of the connection, as getsockopt does.
+func (c *Conn) Option(level, name int) (v int, e Errno) {
+	o := &c.Options
+	switch level<<16 | name {
+	case SOL_SOCKET<<16 | SO_ERROR:
+		return int(c.Err()), 0
+	case SOL_SOCKET<<16 | SO_SNDBUF:
+		return int(o.SndBuf), 0
+	case SOL_SOCKET<<16 | SO_RCVBUF:
+		return int(o.RcvBuf), 0
+	case SOL_SOCKET<<16 | SO_LINGER:
+		return int(o.Linger), 0
+	case SOL_SOCKET<<16 | SO_RCVLOWAT:
+		return int(o.RcvLowat), 0
+	case SOL_SOCKET<<16 | SIOCINQ:
+		return c.Buffered(), 0
+	case SOL_SOCKET<<16 | SIOCOUTQ:
+		return c.Unacked(), 0
+	case SOL_IP<<16 | IP_TOS:
+		return int(o.TOS), 0
+	case SOL_IP<<16 | IP_TTL:
+		return int(o.TTL), 0
+	case SOL_IP<<16 | IP_MTU:
+		if c.path.ifc == nil {
+			return 0, errno.ENOTCONN
+		}
+		return int(c.path.mtu), 0
+	case SOL_TCP<<16 | TCP_NODELAY:
+		return btoi(c.NoDelay()), 0
+	case SOL_TCP<<16 | TCP_CORK:
+		return btoi(c.Cork()), 0
+	case SOL_TCP<<16 | TCP_MAXSEG:
+		return c.MSS(), 0
+	case SOL_TCP<<16 | TCP_USER_TIMEOUT:
+		return int(o.UserTimeout / pkt.Millisecond), 0
+	}
+	return 0, errno.ENOPROTOOPT
+}
+
+// SetOption sets an option of the socket, as setsockopt does.
+func (u *UDP) SetOption(level, name, v int) Errno {
+	switch level<<16 | name {
+	case SOL_SOCKET<<16 | SO_RCVBUF:
+		u.RcvBuf = uint32(min(max(v, minBuf), maxBuf))
+	case SOL_SOCKET<<16 | SO_SNDBUF: // nothing is queued
+	case SOL_SOCKET<<16 | SO_BROADCAST:
+		u.setFlag(udp.Broadcast, v)
+	case SOL_SOCKET<<16 | SO_REUSEADDR:
+		u.setFlag(udp.ReuseAddr, v)
+	case SOL_SOCKET<<16 | SO_BINDTODEVICE:
+		if v != 0 && u.stack.interfaceByIndex(int32(v)) == nil {
+			return errno.ENODEV
+		}
+		u.Ifindex, u.path = uint16(v), path{}
+	case SOL_IP<<16 | IP_RECVERR:
+		u.setFlag(udp.RecvErr, v)
+	case SOL_IP<<16 | IP_TOS:
+		if v < 0 || v > 255 {
+			return errno.EINVAL
+		}
+		u.TOS = uint8(v)
+	case SOL_IP<<16 | IP_TTL:
+		if v == -1 {
+			v = 0
+		} else if v < 1 || v > 255 {
+			return errno.EINVAL
+		}
+		u.TTL = uint8(v)
+	default:
+		return errno.ENOPROTOOPT
+	}
+	return 0
+}
+
+func (u *UDP) setFlag(f udp.Flags, v int) {
+	u.Flags &^= f
+	if v != 0 {
+		u.Flags |= f
+	}
+}
+
+// Option returns an option of the socket, as getsockopt does.
+func (u *UDP) Option(level, name int) (v int, e Errno) {
+	switch level<<16 | name {
+	case SOL_SOCKET<<16 | SO_ERROR:
+		return int(u.TakeError()), 0
+	case SOL_SOCKET<<16 | SO_RCVBUF:
+		return int(u.RcvBuf), 0
+	case SOL_SOCKET<<16 | SO_BROADCAST:
+		return btoi(u.Flags&udp.Broadcast != 0), 0
+	case SOL_SOCKET<<16 | SO_REUSEADDR:
+		return btoi(u.Flags&udp.ReuseAddr != 0), 0
+	case SOL_SOCKET<<16 | SO_BINDTODEVICE:
+		return int(u.Ifindex), 0
+	case SOL_SOCKET<<16 | SIOCINQ:
+		return u.Queue.NextLen(), 0
+	case SOL_IP<<16 | IP_TOS:
+		return int(u.TOS), 0
+	case SOL_IP<<16 | IP_TTL:
+		if u.TTL == 0 {
+			return int(u.stack.cfg.TTL), 0
+		}
+		return int(u.TTL), 0
+	case SOL_IP<<16 | IP_MTU:
+		if !u.Connected() {
+			return 0, errno.ENOTCONN
+		}
+		return int(u.path.mtu), 0
+	}
+	return 0, errno.ENOPROTOOPT
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

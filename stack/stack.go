@@ -1,0 +1,275 @@
+// Package stack joins the layers: a frame's way in (input.go) and out
+// (output.go), the tables of connections and sockets, timers, and configuration
+// by ioctl.
+//
+// A Stack never blocks, sleeps, starts a goroutine or reads a clock. It is driven:
+//
+//	s.Input(now, ifindex, frames)   what a device has received
+//	next := s.Poll(now)             send what is due; call again by next
+//	for o := s.Ready(); ...         whose sockets have changed
+//
+// Calls of one Stack, its connections and its sockets must not overlap: package
+// socket has the lock and the goroutine for programs that want to block.
+//
+// Everything random comes from Config.Seed: the same calls with the same times
+// give the same frames.
+package stack
+
+import (
+	"math/rand/v2"
+
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/route"
+	"github.com/bonsainet/bonsai/tcp"
+	"github.com/bonsainet/bonsai/udp"
+)
+
+// Time is a point on the stack's clock, in nanoseconds.
+type Time = pkt.Time
+
+// Errno is the type of all errors that a Stack returns: Linux's numbers.
+type Errno = errno.Errno
+
+// Config bounds what a Stack holds and sets its defaults. The zero Config is
+// good: every zero field stands for the profile's default, which is what its
+// comment gives for minimal / client / full.
+type Config struct {
+	// Seed makes everything random repeatable: for tests and simulations only,
+	// since who knows it can guess sequence numbers. 0: the system's randomness.
+	Seed uint64
+	// Memory bounds what TCP's send and receive queues hold together, in bytes, and
+	// UDP's and raw sockets' likewise: 64 KiB / 16 MiB / 256 MiB.
+	Memory uint32
+	// MaxConns bounds the TCP connections: 16 / 16384 / 1048576.
+	MaxConns int
+	// MaxOrphans bounds those that are closed but not finished: a quarter of that.
+	MaxOrphans int
+	// MaxTimeWait bounds those in TIME-WAIT; the oldest give way: as MaxConns.
+	MaxTimeWait int
+	// RcvBuf and SndBuf are the default buffer sizes of a connection in bytes: 8 KiB
+	// / 256 KiB / 1 MiB.
+	RcvBuf, SndBuf uint32
+	// PortMin and PortMax are the ephemeral ports: 49152 to 65535 (RFC 6335 section
+	// 6).
+	PortMin, PortMax uint16
+	// SynRetries is how often a SYN is sent again: 7, which gives up after 4 minutes
+	// (RFC 9293 section 3.8.3 asks for 3).
+	SynRetries uint8
+	// Retries is how often data is sent again: 15, which gives up after 15 minutes.
+	Retries uint8
+	// TTL of what is sent: 64 (RFC 1122 section 3.2.1.7).
+	TTL uint8
+	// Unprivileged makes every call that changes the configuration fail with EPERM.
+	Unprivileged bool
+}
+
+func (c *Config) setDefaults() {
+	const k = feature.Profile // 0, 1, 2
+	c.Memory = orDefault(c.Memory, [3]uint32{64 << 10, 16 << 20, 256 << 20}[k])
+	c.RcvBuf = orDefault(c.RcvBuf, [3]uint32{8 << 10, 256 << 10, 1 << 20}[k])
+	c.SndBuf = orDefault(c.SndBuf, [3]uint32{8 << 10, 256 << 10, 1 << 20}[k])
+	c.MaxConns = int(orDefault(uint32(c.MaxConns), [3]uint32{16, 16 << 10, 1 << 20}[k]))
+	c.MaxOrphans = int(orDefault(uint32(c.MaxOrphans), uint32(c.MaxConns+3)/4))
+	c.MaxTimeWait = int(orDefault(uint32(c.MaxTimeWait), uint32(c.MaxConns)))
+	c.PortMin = uint16(orDefault(uint32(c.PortMin), 49152))
+	c.PortMax = uint16(orDefault(uint32(c.PortMax), 65535))
+	c.SynRetries = uint8(orDefault(uint32(c.SynRetries), 7))
+	c.Retries = uint8(orDefault(uint32(c.Retries), 15))
+	c.TTL = uint8(orDefault(uint32(c.TTL), ipv4.DefaultTTL))
+}
+
+func orDefault(v, d uint32) uint32 {
+	if v == 0 {
+		return d
+	}
+	return v
+}
+
+// Stack is a TCP/IPv4 host.
+type Stack struct {
+	cfg    Config
+	now    pkt.Time // of the call in progress
+	ifaces []*netif.Interface
+	routes route.Table
+	pool   pkt.Pool
+	rng    uint64
+
+	ids       ipv4.IDs
+	icmpLimit ipv4.Bucket
+	reasm     *ipv4.Reassembly // feature reassembly, once a fragment has come
+	seg       tcp.Segment      // of the packet in progress
+	loop      []*pkt.Buf       // packets to ourselves, for the next Poll
+
+	tcp    tcpTable
+	udp    udpTable
+	raw    *rawTable    // feature rawsock, once there is one
+	listen *listenTable // feature listen, once there is one
+	timers timerHeap
+	dirty  connList // connections that may have something to send
+	ready  sockList // sockets whose owner has something to learn
+
+	// Drops counts dropped packets by reason.
+	Drops [ipv4.NumDrops]uint32
+}
+
+// New returns a Stack with the loopback interface lo, index 1, which is down as on
+// a Linux system that has just started.
+func New(cfg Config) *Stack {
+	cfg.setDefaults()
+	s := &Stack{cfg: cfg, rng: cfg.Seed}
+	if cfg.Seed == 0 {
+		s.rng = rand.Uint64()
+	}
+	s.tcp.init(s)
+	s.udp.mem = udp.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 64}
+	s.ids.Seed(s.secret(), s.secret())
+	s.pool = pkt.NewPool(netif.EthernetHeaderLen+ipv4.MinMTU, poolKeep)
+	s.ifaces = append(s.ifaces, netif.NewInterface("lo", 1, nil, 0))
+	return s
+}
+
+// poolKeep is how many unused frame buffers a stack keeps.
+const poolKeep = 4 << (3 * feature.Profile)
+
+// random is SplitMix64 (Steele, Lea and Flood, 2014): for what need not be secret.
+func (s *Stack) random() uint64 {
+	s.rng += 0x9e3779b97f4a7c15
+	z := s.rng
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// secret returns a word that can't be guessed, unless a seed was asked for.
+func (s *Stack) secret() uint64 {
+	if s.cfg.Seed == 0 {
+		return rand.Uint64()
+	}
+	return s.random()
+}
+
+// AddInterface adds an Ethernet interface on dev and returns its index, 2 for the
+// first. It is down and has no address: see Ioctl. It returns EINVAL for a name
+// that is empty, longer than 15 bytes or has a slash, colon or space, and EEXIST
+// for one that is taken.
+func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err error) {
+	if len(name) == 0 || len(name) > 15 || name == "." || name == ".." {
+		return 0, errno.EINVAL
+	}
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c <= ' ' || c == '/' || c == ':' {
+			return 0, errno.EINVAL
+		}
+	}
+	if s.interfaceByName(name) != nil {
+		return 0, errno.EEXIST
+	}
+	ifindex = len(s.ifaces) + 1
+	ifc := netif.NewInterface(name, int32(ifindex), dev, s.random())
+	ifc.Out = make([]*pkt.Buf, 0, batch)
+	s.ifaces = append(s.ifaces, ifc)
+	if need := netif.EthernetHeaderLen + dev.MTU(); need > s.pool.Size() {
+		s.pool = pkt.NewPool(need, poolKeep)
+	}
+	return ifindex, nil
+}
+
+// batch is how many frames go to a device at once.
+const batch = 8 << (2 * min(feature.Profile, 1))
+
+func (s *Stack) interfaceByName(name string) *netif.Interface {
+	for _, ifc := range s.ifaces {
+		if ifc.Name == name {
+			return ifc
+		}
+	}
+	return nil
+}
+
+// NewBuf returns a Buf for a frame of any of the stack's interfaces: what a driver
+// hands to Device.Recv.
+func (s *Stack) NewBuf() *netif.Buf { return pkt.NewBuf(s.pool.Size()) }
+
+// Poll sends what is due at now and returns when to call it again at the latest:
+// pkt.Never if nothing but a frame or a call can change anything.
+func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
+	s.now = now
+	next = s.pollNeighbours()
+	if feature.Reassembly && s.reasm != nil {
+		next = min(next, s.pollReassembly())
+	}
+	s.runTimers()
+	for rounds := 0; ; rounds++ {
+		s.outputDirty()
+		if len(s.loop) == 0 {
+			break
+		}
+		if rounds == maxLoopRounds { // a conversation with ourselves: let others in
+			next = now
+			break
+		}
+		s.inputLoop()
+	}
+	next = min(next, s.tcp.pollTimeWait(now), s.timers.next())
+	for _, ifc := range s.ifaces {
+		s.flush(ifc)
+	}
+	return next
+}
+
+const maxLoopRounds = 64
+
+// Ready returns the owner of a socket for which something has changed, and what,
+// once for each change; ok is false when there is none left. It is to be drained
+// after every Poll.
+func (s *Stack) Ready() (owner any, e tcp.Events, ok bool) {
+	k := s.ready.pop()
+	if k == nil {
+		return nil, 0, false
+	}
+	e = k.events
+	k.events = 0
+	return k.Owner, e, true
+}
+
+// Sock is what every socket of a stack has: who is to learn of its changes.
+type Sock struct {
+	Owner  any
+	next   *Sock
+	events tcp.Events
+	queued bool
+}
+
+// notify makes Ready report e.
+func (s *Stack) notify(k *Sock, e tcp.Events) {
+	k.events |= e
+	if !k.queued && k.Owner != nil {
+		k.queued = true
+		if s.ready.tail == nil {
+			s.ready.head = k
+		} else {
+			s.ready.tail.next = k
+		}
+		s.ready.tail = k
+	}
+}
+
+type sockList struct{ head, tail *Sock }
+
+func (l *sockList) pop() *Sock {
+	k := l.head
+	if k != nil {
+		l.head = k.next
+		if l.head == nil {
+			l.tail = nil
+		}
+		k.next, k.queued = nil, false
+	}
+	return k
+}
+
+func (s *Stack) drop(d ipv4.Drop) { s.Drops[d]++ }

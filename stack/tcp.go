@@ -1,0 +1,281 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// Conn is a TCP connection of a stack. Its memory is the caller's: a socket can
+// hold it by value. Init comes first, then Stack.Connect or a Listener.
+type Conn struct {
+	tcp.Conn
+	Sock
+	stack    *Stack
+	hash     *Conn // next in the table's bucket
+	next     *Conn // next in the stack's dirty list
+	listener *Listener
+	path     path
+	timer    int32 // position in the timer heap, from 1; 0: not in it
+	is       connFlags
+}
+
+type connFlags uint8
+
+const (
+	isDirty  connFlags = 1 << iota // in the dirty list
+	isHashed                       // in the table
+	isOrphan                       // counted as such
+)
+
+// Init prepares c for use with s, with the stack's default options. owner is what
+// Ready will return.
+func (c *Conn) Init(s *Stack, owner any) {
+	*c = Conn{stack: s}
+	c.Owner = owner
+	c.Conn.Init(&s.tcp.env, tcp.Options{
+		RcvBuf: s.cfg.RcvBuf, SndBuf: s.cfg.SndBuf, Linger: -1, RcvLowat: 1, TTL: s.cfg.TTL,
+	})
+}
+
+// Connect opens a connection from local to remote. A zero address or port in
+// local is chosen: the address by the route, the port at random (RFC 6056). The
+// outcome is an event, Opened or Failed.
+//
+// It returns EADDRNOTAVAIL for a local address that is not ours or when no port
+// is left, EADDRINUSE for a pair that exists, ENETUNREACH without a route, EACCES
+// for a broadcast address, EISCONN if c is in use and ENOBUFS at the limit.
+func (s *Stack) Connect(now pkt.Time, c *Conn, local, remote ipv4.Endpoint) error {
+	s.now = now
+	if c.State() != tcp.Closed || c.is&isHashed != 0 {
+		return errno.EISCONN
+	}
+	if remote.Addr.IsAny() { // to this host, as Linux has it
+		remote.Addr = ipv4.Loopback
+	}
+	if remote.Port == 0 {
+		return errno.EADDRNOTAVAIL
+	}
+	if !local.Addr.IsAny() && !s.isLocal(local.Addr) {
+		return errno.EADDRNOTAVAIL
+	}
+	src, e := s.route(&c.path, local.Addr, remote.Addr, 0)
+	if e != 0 {
+		return e
+	}
+	// "A TCP implementation MUST reject as an error a local OPEN call for an invalid
+	// remote IP address (e.g., a broadcast or multicast address)" (RFC 9293 section
+	// 3.9.2.3, MUST-46).
+	if c.path.group {
+		if remote.Addr.IsMulticast() {
+			return errno.ENETUNREACH
+		}
+		return errno.EACCES
+	}
+	if src.IsAny() {
+		return errno.EADDRNOTAVAIL
+	}
+	if s.tcp.n >= s.cfg.MaxConns {
+		return errno.ENOBUFS
+	}
+	local.Addr = src
+	if local.Port == 0 {
+		if local.Port = s.tcp.choosePort(s, local.Addr, remote); local.Port == 0 {
+			return errno.EADDRNOTAVAIL
+		}
+	} else if s.tcp.lookup(local, remote) != nil || !s.tcp.evictTimeWait(now, local, remote) {
+		return errno.EADDRINUSE
+	}
+	iss, off := s.tcp.key.ISN(now, local, remote)
+	c.Conn.Open(now, local, remote, c.pathMSS(), iss, off)
+	s.tcp.add(c)
+	s.touch(c)
+	return nil
+}
+
+// pathMSS is the MTU less the fixed headers (RFC 6691 section 2).
+func (c *Conn) pathMSS() uint16 { return c.path.mtu - ipv4.MinHeaderLen - 20 }
+
+// Write queues data to send; see tcp.Conn.Write. Poll sends it.
+func (c *Conn) Write(p []byte) (int, Errno) {
+	n, e := c.Conn.Write(p)
+	if n > 0 {
+		c.stack.touch(c)
+	}
+	return n, e
+}
+
+// Read takes data that has arrived; see tcp.Conn.Read.
+func (c *Conn) Read(p []byte) (int, Errno) {
+	n, e := c.Conn.Read(p)
+	if c.Conn.Pending() {
+		c.stack.touch(c)
+	}
+	return n, e
+}
+
+// CloseWrite ends our side of the stream; see tcp.Conn.CloseWrite.
+func (c *Conn) CloseWrite() Errno {
+	e := c.Conn.CloseWrite()
+	c.stack.touch(c)
+	return e
+}
+
+// CloseRead throws away what arrives; see tcp.Conn.CloseRead.
+func (c *Conn) CloseRead() Errno {
+	e := c.Conn.CloseRead()
+	c.stack.touch(c)
+	return e
+}
+
+// Close gives c to the stack, which finishes the connection by itself. The owner
+// hears no more of it.
+func (c *Conn) Close(now pkt.Time) {
+	c.Owner = nil
+	s := c.stack
+	c.Conn.Close(now)
+	if c.is&(isHashed|isOrphan) == isHashed {
+		c.is |= isOrphan
+		// "half-open orphans bounded": the stack resets what it can't keep.
+		if s.tcp.orphans++; s.tcp.orphans > s.cfg.MaxOrphans {
+			c.Conn.Abort()
+		}
+	}
+	s.touch(c)
+}
+
+// Abort resets the connection; see tcp.Conn.Abort.
+func (c *Conn) Abort() {
+	c.Owner = nil
+	c.Conn.Abort()
+	c.stack.touch(c)
+}
+
+// touch makes the next Poll look at c.
+func (s *Stack) touch(c *Conn) {
+	if c.is&isDirty == 0 {
+		c.is |= isDirty
+		s.dirty.push(c)
+	}
+}
+
+type connList struct{ head, tail *Conn }
+
+func (l *connList) push(c *Conn) {
+	if l.tail == nil {
+		l.head = c
+	} else {
+		l.tail.next = c
+	}
+	l.tail = c
+}
+
+func (l *connList) pop() *Conn {
+	c := l.head
+	if c != nil {
+		l.head = c.next
+		if l.head == nil {
+			l.tail = nil
+		}
+		c.next = nil
+	}
+	return c
+}
+
+// outputDirty sends what the connections that were touched have to send.
+func (s *Stack) outputDirty() {
+	for c := s.dirty.pop(); c != nil; c = s.dirty.pop() {
+		c.is &^= isDirty
+		s.output(c)
+	}
+}
+
+// output sends what c may send now, arms its timer, and lets go of it when it is
+// over.
+func (s *Stack) output(c *Conn) {
+	b := s.pool.Get()
+	for c.Conn.Output(s.now, b) {
+		s.sendSegment(c, b)
+		b = s.pool.Get()
+	}
+	s.pool.Put(b)
+	if e := c.TakeEvents(); e != 0 {
+		if feature.Listen && c.listener != nil {
+			s.accepted(c, e)
+		} else {
+			s.notify(&c.Sock, e)
+		}
+	}
+	if c.is&isHashed == 0 {
+		return
+	}
+	switch {
+	case c.Done():
+		s.tcp.remove(s, c)
+	case c.State() == tcp.TimeWait:
+		s.tcp.remove(s, c)
+		s.tcp.addTimeWait(s, c.Conn.TimeWait(s.now))
+	default:
+		s.timers.set(c, c.Deadline())
+	}
+}
+
+// sendSegment sends the segment in b along c's path.
+func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
+	local, remote := c.Local(), c.Remote()
+	if !c.path.valid(s) {
+		if _, e := s.route(&c.path, local.Addr, remote.Addr, 0); e != 0 {
+			s.pool.Put(b)
+			s.drop(ipv4.DropNoRoute)
+			c.Conn.Unreachable(e)
+			return
+		}
+		c.Conn.SetPathMSS(c.pathMSS())
+	}
+	h := ipv4.Header{
+		Src: local.Addr, Dst: remote.Addr, Proto: ipv4.ProtoTCP,
+		TTL: c.Options.TTL, TOS: c.Options.TOS,
+		DF: true, // RFC 1191 section 3: and never fragmented by us
+	}
+	if d := s.sendIP(b, &h, &c.path); d != ipv4.DropNone {
+		s.drop(d)
+	}
+}
+
+// inputTCP gives a segment to its connection, to one in TIME-WAIT or to a
+// listener; there being none, the sender is told (RFC 9293 section 3.10.7.1).
+func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
+	seg := &s.seg
+	if d := tcp.Parse(p, ipv4.PseudoSum(h.Src, h.Dst, ipv4.ProtoTCP, len(p)), seg); d != ipv4.DropNone {
+		return d
+	}
+	local, remote := ipv4.Endpoint{Addr: h.Dst, Port: seg.DstPort}, ipv4.Endpoint{Addr: h.Src, Port: seg.SrcPort}
+	d, reset := ipv4.DropTCPNoConn, true
+	if c := s.tcp.lookup(local, remote); c != nil {
+		d, reset = c.Conn.Input(s.now, seg)
+		s.touch(c)
+	} else if t := s.tcp.lookupTimeWait(local, remote); t != nil && !(feature.Listen && s.listen != nil && s.reopen(t, seg)) {
+		b := s.pool.Get()
+		d, reset = t.Input(s.now, seg, b)
+		if reset {
+			s.send(b, &ipv4.Header{Src: local.Addr, Dst: remote.Addr, Proto: ipv4.ProtoTCP, TTL: t.TTL, TOS: t.TOS, DF: true})
+			reset = false
+		} else {
+			s.pool.Put(b)
+		}
+		return d
+	} else if feature.Listen && s.listen != nil {
+		d, reset = s.inputListen(local, remote, seg)
+	}
+	if reset {
+		b := s.pool.Get()
+		if tcp.Reset(seg, h.Dst, h.Src, b) {
+			s.send(b, &ipv4.Header{Src: h.Dst, Dst: h.Src, Proto: ipv4.ProtoTCP, TTL: s.cfg.TTL, TOS: h.TOS &^ 3, DF: true})
+		} else {
+			s.pool.Put(b)
+		}
+	}
+	return d
+}

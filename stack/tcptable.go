@@ -1,0 +1,242 @@
+package stack
+
+import (
+	"math/bits"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// tcpTable finds connections by their endpoints: a hash table with chains, keyed
+// so that nobody outside can choose ports that collide.
+type tcpTable struct {
+	env     tcp.Env
+	key     tcp.Secret
+	mix     uint64
+	buckets []*Conn
+	n       int // connections
+	orphans int
+
+	tw       []*timeWait // likewise
+	twHead   *timeWait   // by age
+	twTail   *timeWait
+	twN      int
+	portHint uint32 // RFC 6056 section 3.3.4: next to try, on top of the hash
+}
+
+// timeWait is a connection in TIME-WAIT.
+type timeWait struct {
+	tcp.TimeWaitConn
+	hash *timeWait
+	next *timeWait // the next younger one
+}
+
+const firstBuckets = 4 << (2 * feature.Profile)
+
+func (t *tcpTable) init(s *Stack) {
+	t.env = tcp.Env{
+		Mem:        tcp.Memory{Limit: s.cfg.Memory, Keep: s.cfg.Memory / 64},
+		SynRetries: s.cfg.SynRetries, Retries2: s.cfg.Retries, OrphanRetries: min(s.cfg.Retries, 8),
+		FinTimeout: 60 * pkt.Second,
+	}
+	t.key = tcp.Secret{s.secret(), s.secret()}
+	t.mix = s.secret() | 1
+	t.buckets = make([]*Conn, firstBuckets)
+}
+
+// slot returns the hash of a pair of endpoints.
+func (t *tcpTable) slot(local, remote ipv4.Endpoint) uint32 {
+	a := uint64(remote.Addr.Uint32())<<32 | uint64(remote.Port)<<16 | uint64(local.Port)
+	hi, lo := bits.Mul64(a^t.key[0], t.mix)
+	hi, lo = bits.Mul64(hi^lo^uint64(local.Addr.Uint32()), t.mix)
+	return uint32(hi ^ lo)
+}
+
+func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **Conn {
+	return &t.buckets[t.slot(local, remote)&uint32(len(t.buckets)-1)]
+}
+
+func (t *tcpTable) lookup(local, remote ipv4.Endpoint) *Conn {
+	for c := *t.bucket(local, remote); c != nil; c = c.hash {
+		if c.Local() == local && c.Remote() == remote {
+			return c
+		}
+	}
+	return nil
+}
+
+func (t *tcpTable) add(c *Conn) {
+	if t.n >= len(t.buckets) {
+		t.grow()
+	}
+	b := t.bucket(c.Local(), c.Remote())
+	c.hash, *b = *b, c
+	c.is |= isHashed
+	t.n++
+}
+
+// grow doubles the table.
+func (t *tcpTable) grow() {
+	old := t.buckets
+	t.buckets = make([]*Conn, 2*len(old))
+	for _, c := range old {
+		for c != nil {
+			next := c.hash
+			b := t.bucket(c.Local(), c.Remote())
+			c.hash, *b = *b, c
+			c = next
+		}
+	}
+}
+
+// remove takes c out of the table and of the timers.
+func (t *tcpTable) remove(s *Stack, c *Conn) {
+	p := t.bucket(c.Local(), c.Remote())
+	for *p != c {
+		p = &(*p).hash
+	}
+	*p = c.hash
+	c.hash = nil
+	t.n--
+	if c.is&isOrphan != 0 {
+		t.orphans--
+	}
+	c.is &^= isHashed | isOrphan
+	s.timers.remove(c)
+	c.path = path{}
+}
+
+// choosePort is RFC 6056 section 3.3.4, double-hash port selection with one
+// counter: each destination has a sequence of its own, so ports of live pairs
+// are not met again soon, and nobody can tell the next from the last. Pairs in
+// TIME-WAIT are taken only when there is nothing else. It returns 0 if there is
+// no free port.
+func (t *tcpTable) choosePort(s *Stack, local ipv4.Addr, remote ipv4.Endpoint) uint16 {
+	lo, n := uint32(s.cfg.PortMin), uint32(s.cfg.PortMax)-uint32(s.cfg.PortMin)+1
+	at := t.key.PortOffset(local, remote) + t.portHint
+	for _, reuse := range [...]bool{false, true} {
+		for i := uint32(0); i < n; i++ {
+			e := ipv4.Endpoint{Addr: local, Port: uint16(lo + (at+i)%n)}
+			if t.lookup(e, remote) != nil || feature.Listen && s.listen != nil && s.listen.find(e) != nil {
+				continue
+			}
+			if t.lookupTimeWait(e, remote) != nil && !(reuse && t.evictTimeWait(s.now, e, remote)) {
+				continue
+			}
+			t.portHint += i + 1 + uint32(s.random())&7
+			return e.Port
+		}
+	}
+	return 0
+}
+
+func (t *tcpTable) twBucket(local, remote ipv4.Endpoint) **timeWait {
+	return &t.tw[t.slot(local, remote)&uint32(len(t.tw)-1)]
+}
+
+func (t *tcpTable) lookupTimeWait(local, remote ipv4.Endpoint) *timeWait {
+	if t.twN == 0 {
+		return nil
+	}
+	w := *t.twBucket(local, remote)
+	for w != nil && (w.Local != local || w.Remote != remote) {
+		w = w.hash
+	}
+	return w
+}
+
+// addTimeWait adds a connection; the oldest gives way if there are too many.
+func (t *tcpTable) addTimeWait(s *Stack, c tcp.TimeWaitConn) {
+	for t.twN >= s.cfg.MaxTimeWait {
+		t.removeTimeWait(t.twHead)
+		t.popTimeWait()
+	}
+	if t.twN >= len(t.tw) {
+		t.growTimeWait()
+	}
+	w := &timeWait{TimeWaitConn: c}
+	b := t.twBucket(w.Local, w.Remote)
+	w.hash, *b = *b, w
+	t.twN++
+	t.pushTimeWait(w)
+}
+
+func (t *tcpTable) growTimeWait() {
+	t.tw = make([]*timeWait, max(firstBuckets, 2*len(t.tw)))
+	for w := t.twHead; w != nil; w = w.next {
+		if w.ExpireAt != 0 {
+			b := t.twBucket(w.Local, w.Remote)
+			w.hash, *b = *b, w
+		}
+	}
+}
+
+func (t *tcpTable) pushTimeWait(w *timeWait) {
+	if t.twTail == nil {
+		t.twHead = w
+	} else {
+		t.twTail.next = w
+	}
+	t.twTail = w
+}
+
+func (t *tcpTable) popTimeWait() {
+	w := t.twHead
+	t.twHead = w.next
+	if t.twHead == nil {
+		t.twTail = nil
+	}
+	w.next = nil
+}
+
+// removeTimeWait forgets w. It stays in the list by age, marked, until its turn.
+func (t *tcpTable) removeTimeWait(w *timeWait) {
+	if w.ExpireAt == 0 {
+		return
+	}
+	p := t.twBucket(w.Local, w.Remote)
+	for *p != w {
+		p = &(*p).hash
+	}
+	*p = w.hash
+	w.hash = nil
+	w.ExpireAt = 0
+	t.twN--
+}
+
+// evictTimeWait makes the pair free for a new connection that we open, and
+// reports whether it is. A pair whose last segments can be told from the new
+// ones, having timestamps, may be used again after a second (RFC 6191 section 2
+// for the other direction).
+func (t *tcpTable) evictTimeWait(now pkt.Time, local, remote ipv4.Endpoint) bool {
+	w := t.lookupTimeWait(local, remote)
+	if w == nil {
+		return true
+	}
+	if !w.MayReplace(now) {
+		return false
+	}
+	t.removeTimeWait(w)
+	return true
+}
+
+// pollTimeWait forgets what has waited long enough.
+func (t *tcpTable) pollTimeWait(now pkt.Time) pkt.Time {
+	for w := t.twHead; w != nil; w = t.twHead {
+		switch {
+		case w.ExpireAt == 0:
+			t.popTimeWait()
+		case w.ExpireAt > now && w.ExpireAt <= now+tcp.TimeWaitLen && (w.next == nil || w.next.ExpireAt >= w.ExpireAt || w.next.ExpireAt == 0):
+			return w.ExpireAt
+		case w.ExpireAt > now: // restarted: it is no longer the oldest
+			t.popTimeWait()
+			t.pushTimeWait(w)
+		default:
+			t.removeTimeWait(w)
+			t.popTimeWait()
+		}
+	}
+	return pkt.Never
+}

@@ -1,0 +1,227 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/tcp"
+	"github.com/bonsainet/bonsai/udp"
+)
+
+// UDP is a UDP socket of a stack. Its memory is the caller's.
+type UDP struct {
+	udp.Conn
+	Sock
+	stack *Stack
+	next  *UDP // in the table's bucket
+	path  path
+	dst   ipv4.Addr // where path leads
+}
+
+// udpTable finds sockets by their port.
+type udpTable struct {
+	buckets [1 << udpBits]*UDP
+	mem     udp.Memory
+}
+
+const udpBits = 3 * feature.Profile // 1, 8 or 64 buckets
+
+func (t *udpTable) bucket(port uint16) **UDP { return &t.buckets[port&(1<<udpBits-1)] }
+
+// find returns the socket that sends from local to remote.
+func (t *udpTable) find(local, remote ipv4.Endpoint) (best *UDP) {
+	score := 0
+	for u := *t.bucket(local.Port); u != nil; u = u.next {
+		if n := u.Conn.Match(remote, local, 0); n > score {
+			best, score = u, n
+		}
+	}
+	return best
+}
+
+// deliver queues a datagram and reports whether anybody has the port.
+func (t *udpTable) deliver(s *Stack, src, dst ipv4.Endpoint, m *udp.Meta, data []byte, all bool, d *ipv4.Drop) bool {
+	var best *UDP
+	score := 0
+	for u := *t.bucket(dst.Port); u != nil; u = u.next {
+		n := u.Conn.Match(src, dst, m.Ifindex)
+		if n == 0 {
+			continue
+		}
+		if all {
+			*d = u.take(s, m, data)
+			best = u
+		} else if n > score {
+			best, score = u, n
+		}
+	}
+	if best != nil && !all {
+		*d = best.take(s, m, data)
+	}
+	return best != nil
+}
+
+func (u *UDP) take(s *Stack, m *udp.Meta, data []byte) ipv4.Drop {
+	d := u.Conn.Deliver(&s.udp.mem, m, data)
+	if d == ipv4.DropNone {
+		s.notify(&u.Sock, tcp.Readable)
+	}
+	return d
+}
+
+// OpenUDP binds u to local: address 0.0.0.0 for any, port 0 for a free one. owner is
+// what Ready will return. Options such as u.Flags may be set before.
+//
+// It returns EADDRINUSE for an endpoint that is taken, EADDRNOTAVAIL for an address
+// that is not ours.
+func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint, owner any) error {
+	if !local.Addr.IsAny() && !s.isLocal(local.Addr) && !s.isBroadcast(local.Addr) && !local.Addr.IsMulticast() {
+		return errno.EADDRNOTAVAIL
+	}
+	if local.Port == 0 {
+		// "a random port [...] that is not in use" (RFC 6056 section 3.3.2).
+		n := uint32(s.cfg.PortMax-s.cfg.PortMin) + 1
+		at := uint32(s.random())
+		for i := uint32(0); i < n && local.Port == 0; i++ {
+			if p := s.cfg.PortMin + uint16((at+i)%n); !s.udp.taken(u, ipv4.Endpoint{Addr: local.Addr, Port: p}) {
+				local.Port = p
+			}
+		}
+		if local.Port == 0 {
+			return errno.EADDRINUSE
+		}
+	} else if s.udp.taken(u, local) {
+		return errno.EADDRINUSE
+	}
+	u.stack, u.Owner = s, owner
+	u.Local = local
+	if u.RcvBuf == 0 {
+		u.RcvBuf = udpRcvBuf
+	}
+	b := s.udp.bucket(local.Port)
+	u.next, *b = *b, u
+	return nil
+}
+
+// udpRcvBuf is the default receive buffer in bytes: Linux's 208 KiB, less in the
+// smaller profiles.
+const udpRcvBuf = 212992 >> (2 * (feature.Full - feature.Profile))
+
+func (t *udpTable) taken(u *UDP, e ipv4.Endpoint) bool {
+	for x := *t.bucket(e.Port); x != nil; x = x.next {
+		if x.Local.Port == e.Port && (x.Local.Addr == e.Addr || x.Local.Addr.IsAny() || e.Addr.IsAny()) &&
+			u.Flags&x.Flags&udp.ReuseAddr == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Connect fixes u's peer: it then receives from nobody else, and learns of errors.
+// A zero remote undoes it.
+func (u *UDP) Connect(now pkt.Time, remote ipv4.Endpoint) error {
+	s := u.stack
+	s.now = now
+	if remote == (ipv4.Endpoint{}) {
+		u.Remote = remote
+		return nil
+	}
+	if remote.Addr.IsAny() {
+		remote.Addr = ipv4.Loopback
+	}
+	src, e := s.route(&u.path, u.Local.Addr, remote.Addr, int32(u.Ifindex))
+	if e == 0 && u.path.group && u.Flags&udp.Broadcast == 0 && !remote.Addr.IsMulticast() {
+		e = errno.EACCES
+	}
+	if e != 0 {
+		return e
+	}
+	u.dst = remote.Addr
+	u.Local.Addr, u.Remote = src, remote
+	return nil
+}
+
+// SendTo sends p to dst, or to the peer if dst is zero; the next Poll puts it on the
+// wire. It returns EMSGSIZE when p is longer than 65,507 bytes or, in a build
+// without fragmentation, than the MTU allows; EDESTADDRREQ without a peer; EACCES for
+// a broadcast address without udp.Broadcast; ENETUNREACH; and what ICMP has
+// reported since the last call.
+func (u *UDP) SendTo(now pkt.Time, p []byte, dst ipv4.Endpoint) (int, Errno) {
+	s := u.stack
+	s.now = now
+	if e := u.TakeError(); e != 0 {
+		return 0, e
+	}
+	switch {
+	case u.Flags&udp.ShutWr != 0:
+		return 0, errno.EPIPE
+	case len(p) > udp.MaxPayload:
+		return 0, errno.EMSGSIZE
+	case dst.Port == 0:
+		if dst = u.Remote; dst.Port == 0 {
+			return 0, errno.EDESTADDRREQ
+		}
+	}
+	src := u.Local
+	if !u.path.valid(s) || u.dst != dst.Addr || src.Addr.IsAny() {
+		var e errno.Errno
+		if src.Addr, e = s.route(&u.path, src.Addr, dst.Addr, int32(u.Ifindex)); e != 0 {
+			u.path = path{}
+			return 0, e
+		}
+		u.dst = dst.Addr
+	}
+	if u.path.group && u.Flags&udp.Broadcast == 0 && !dst.Addr.IsMulticast() {
+		return 0, errno.EACCES
+	}
+	h := ipv4.Header{Src: src.Addr, Dst: dst.Addr, Proto: ipv4.ProtoUDP, TTL: u.TTL, TOS: u.TOS, Options: u.Options}
+	if h.TTL == 0 {
+		h.TTL = s.cfg.TTL
+		if dst.Addr.IsMulticast() {
+			h.TTL = 1 // RFC 1112 section 6.1
+		}
+	}
+	n := udp.HeaderLen + len(p)
+	if !feature.Fragmentation && n+h.HeaderLen() > int(u.path.mtu) {
+		return 0, errno.EMSGSIZE
+	}
+	b := s.buffer(n)
+	f := b.Append(n)
+	copy(f[udp.HeaderLen:], p)
+	udp.Put(f, src, dst, p)
+	if d := s.sendIP(b, &h, &u.path); d != ipv4.DropNone {
+		s.drop(d)
+	}
+	return len(p), 0
+}
+
+// RecvFrom takes the next datagram: m says whose it is and how long it was, of
+// which n bytes fitted in p. It returns EAGAIN when there is none, and what ICMP
+// has reported.
+func (u *UDP) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
+	if e := u.TakeError(); e != 0 {
+		return 0, e
+	}
+	n, ok := u.Queue.Pop(&u.stack.udp.mem, m, p)
+	if !ok {
+		return 0, errno.EAGAIN
+	}
+	return n, 0
+}
+
+// Close frees the port and what was not read.
+func (u *UDP) Close() {
+	s := u.stack
+	if s == nil {
+		return
+	}
+	for p := s.udp.bucket(u.Local.Port); *p != nil; p = &(*p).next {
+		if *p == u {
+			*p = u.next
+			break
+		}
+	}
+	u.Queue.Reset(&s.udp.mem)
+	u.stack, u.Owner = nil, nil
+}
