@@ -97,7 +97,7 @@ const (
 	flagTiming                        // rtt.seq and rtt.at hold a measurement under way
 	flagRecovery                      // fast recovery (RFC 6582)
 	flagSynLost                       // our SYN timed out at least once
-	flagCwndLimited                   // the congestion window has held data back since the last ACK
+	flagCwndLimited                   // at the last Output, the congestion window held data back
 	flagWantWrite                     // a Write came up short: tell when there is room
 	flagUrgent                        // rcv.up points ahead of what was read
 	flagSendUrgent                    // snd.up points ahead of what is acknowledged

@@ -289,7 +289,6 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 		}
 	}
 	c.cc.onAck(c, n)
-	c.flags &^= flagCwndLimited
 	t.retries = 0
 	c.soft = 0
 	// "When all outstanding data has been acknowledged, turn off the retransmission

@@ -23,6 +23,7 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 	case c.state == SynSent || c.state == SynReceived:
 		return c.outputSyn(now, b)
 	}
+	c.flags &^= flagCwndLimited
 	if before(s.rtx, s.rtxEnd) {
 		if c.retransmit(now, b) {
 			return true
