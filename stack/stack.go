@@ -198,14 +198,18 @@ func (s *Stack) NewBuf() *netif.Buf { return pkt.NewBuf(s.pool.Size()) }
 // pkt.Never if nothing but a frame or a call can change anything.
 func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 	s.now = now
-	next = s.pollNeighbours()
+	next = pkt.Never
 	if feature.Reassembly && s.reasm != nil {
-		next = min(next, s.pollReassembly())
+		next = s.pollReassembly()
 	}
 	s.runTimers()
+	// What is sent may wait for a neighbour, whose failure may end a connection; and
+	// what is sent to ourselves is answered.
 	for rounds := 0; ; rounds++ {
 		s.outputDirty()
-		if len(s.loop) == 0 {
+		arp := s.pollNeighbours()
+		if s.dirty.head == nil && len(s.loop) == 0 {
+			next = min(next, arp)
 			break
 		}
 		if rounds == maxLoopRounds { // a conversation with ourselves: let others in
