@@ -255,7 +255,9 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 	d, reset := ipv4.DropTCPNoConn, true
 	if c := s.tcp.lookup(local, remote); c != nil {
 		d, reset = c.Conn.Input(s.now, seg)
-		s.touch(c)
+		if s.touch(c); c.Overdue() {
+			s.output(c)
+		}
 	} else if t := s.tcp.lookupTimeWait(local, remote); t != nil && !(feature.Listen && s.listen != nil && s.reopen(t, seg)) {
 		b := s.pool.Get()
 		d, reset = t.Input(s.now, seg, b)

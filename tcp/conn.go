@@ -487,6 +487,11 @@ func (c *Conn) Orphaned() bool { return c.flags&flagOrphan != 0 }
 // Pending reports whether a call has left an ACK to send.
 func (c *Conn) Pending() bool { return c.rcv.acks > 0 }
 
+// Overdue reports whether so much has arrived since the last ACK that the peer
+// should be told before the rest of the batch is looked at: its window opens by
+// ACKs.
+func (c *Conn) Overdue() bool { return c.rcv.nxt-c.rcv.acked >= maxStretch*uint32(c.rcv.mss) }
+
 // SetNoDelay turns Nagle's algorithm off or on (TCP_NODELAY).
 func (c *Conn) SetNoDelay(on bool) { c.flags = c.flags.set(flagNoDelay, on) }
 

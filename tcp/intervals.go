@@ -72,6 +72,7 @@ func (c *Conn) reassemble(seq uint32, p []byte) ipv4.Drop {
 	}
 	if x.v[0].lo == r.nxt {
 		r.nxt = x.v[0].hi
+		r.acks = 1 // what was asked for has come: repeating that would ask again
 		x.n--
 		copy(x.v[:], x.v[1:x.n+1])
 	}

@@ -7,6 +7,9 @@ import (
 
 const infinite = 1 << 30
 
+// maxStretch is how many segments one ACK may stand for.
+const maxStretch = 8
+
 // reno is the congestion control of RFC 5681 with NewReno's recovery (RFC 6582):
 // what is left when nothing better is in the build. All counts are in bytes.
 type reno struct {
@@ -52,7 +55,7 @@ func (r *reno) onAck(c *Conn, n uint32) {
 		return
 	}
 	if r.cwnd < r.ssthresh {
-		r.cwnd += min(n, 2*mss)
+		r.cwnd += min(n, maxStretch*mss)
 		return
 	}
 	r.acked += n
