@@ -62,54 +62,45 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 		return nil, DropIPShort
 	}
 	w0 := binary.BigEndian.Uint64(p)
-	w1 := binary.BigEndian.Uint64(p[8:])
-	w2 := binary.BigEndian.Uint32(p[16:])
-
-	// "A datagram whose version number is not 4 MUST be silently discarded."
-	// RFC 1122 section 3.2.1.1.
-	if w0>>60 != 4 {
-		return nil, DropIPVersion
-	}
 	hlen := int(w0>>54) & 0x3c
 	total := int(w0>>32) & 0xffff
-	if hlen < MinHeaderLen || hlen > total {
-		return nil, DropIPHeaderLen
-	}
-	if total > len(p) {
-		return nil, DropIPTotalLen
-	}
-	// "A host MUST verify the IP header checksum on every received datagram and
-	// silently discard every datagram that has a bad checksum." RFC 1122 section
-	// 3.2.1.2.
-	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
-	sum = sum>>32 + sum&0xffffffff
-	acc := uint32(sum>>16 + sum&0xffff)
-	h.Options = nil
-	if hlen > MinHeaderLen {
+	switch {
+	case w0>>60 != 4:
+		// "A datagram whose version number is not 4 MUST be silently discarded."
+		// RFC 1122 section 3.2.1.1.
+		d = DropIPVersion
+	case hlen < MinHeaderLen || hlen > total:
+		d = DropIPHeaderLen
+	case total > len(p):
+		d = DropIPTotalLen
+	case pkt.Checksum(pkt.Sum(0, p[:hlen])) != 0:
+		// "A host MUST verify the IP header checksum on every received datagram and
+		// silently discard every datagram that has a bad checksum." RFC 1122 section
+		// 3.2.1.2.
+		d = DropIPChecksum
+	default:
+		w1 := binary.BigEndian.Uint32(p[8:])
+		h.Src = Addr(p[12:16])
+		h.Dst = Addr(p[16:20])
+		h.TotalLen = uint16(total)
+		h.ID = uint16(w0 >> 16)
+		h.FragOff = uint16(w0) & fragMask << 3
+		h.MF = w0&flagMF != 0
+		h.DF = w0&flagDF != 0
+		h.TTL = uint8(w1 >> 24)
+		h.TOS = uint8(w0 >> 48)
+		h.Proto = uint8(w1 >> 16)
 		h.Options = p[MinHeaderLen:hlen:hlen]
-		acc = pkt.Sum(acc, h.Options)
+		return p[hlen:total:total], DropNone
 	}
-	if pkt.Checksum(acc) != 0 {
-		return nil, DropIPChecksum
-	}
-	h.TOS = uint8(w0 >> 48)
-	h.TotalLen = uint16(total)
-	h.ID = uint16(w0 >> 16)
-	h.DF = w0&flagDF != 0
-	h.MF = w0&flagMF != 0
-	h.FragOff = uint16(w0) & fragMask << 3
-	h.TTL = uint8(w1 >> 56)
-	h.Proto = uint8(w1 >> 48)
-	h.Src = AddrFrom(uint32(w1))
-	h.Dst = AddrFrom(w2)
-	return p[hlen:total:total], DropNone
+	return nil, d
 }
 
 // Put writes the header with its options and its checksum into the first
 // h.HeaderLen() bytes of p. It panics when p is shorter.
 func (h *Header) Put(p []byte) {
-	hlen := h.HeaderLen()
-	w0 := uint64(0x40|hlen>>2)<<56 | uint64(h.TOS)<<48 | uint64(h.TotalLen)<<32 |
+	p = p[:h.HeaderLen()]
+	w0 := uint64(0x40|len(p)>>2)<<56 | uint64(h.TOS)<<48 | uint64(h.TotalLen)<<32 |
 		uint64(h.ID)<<16 | uint64(h.FragOff>>3)
 	if h.DF {
 		w0 |= flagDF
@@ -117,19 +108,12 @@ func (h *Header) Put(p []byte) {
 	if h.MF {
 		w0 |= flagMF
 	}
-	w1 := uint64(h.TTL)<<56 | uint64(h.Proto)<<48 | uint64(h.Src.Uint32())
-	w2 := h.Dst.Uint32()
-	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
-	sum = sum>>32 + sum&0xffffffff
-	acc := uint32(sum>>16 + sum&0xffff)
-	if hlen > MinHeaderLen {
-		copy(p[MinHeaderLen:hlen], h.Options)
-		acc = pkt.Sum(acc, h.Options)
-	}
-	_ = p[MinHeaderLen-1]
+	// Stores as wide as Sum's loads, which would have to wait for narrower ones.
 	binary.BigEndian.PutUint64(p, w0)
-	binary.BigEndian.PutUint64(p[8:], w1|uint64(pkt.Checksum(acc))<<32)
-	binary.BigEndian.PutUint32(p[16:], w2)
+	binary.BigEndian.PutUint64(p[8:], uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src.Uint32()))
+	copy(p[16:20], h.Dst[:])
+	copy(p[20:], h.Options)
+	binary.BigEndian.PutUint16(p[10:], pkt.Checksum(pkt.Sum(0, p)))
 }
 
 // PseudoSum returns the partial checksum over the pseudo header that TCP and

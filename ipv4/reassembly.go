@@ -18,8 +18,16 @@ const ReassemblyTimeout = 60 * pkt.Second
 // MaxLen in every profile. What is held at a time is bounded:
 const (
 	maxDatagrams = 4 << (2 * feature.Profile)    // incomplete ones: 4, 16, 64
-	maxSpans     = 4 << (2 * feature.Profile)    // pieces of one with holes between them: 4, 16, 64
 	maxHeld      = 128 << (10 + feature.Profile) // bytes: 128, 256, 512 KiB
+)
+
+// Where things lie in a datagram's memory, in bytes: first a bit for each 8 bytes
+// of payload that have come, RFC 791's fragment block bit table; then room for
+// the longest header; then the payload.
+const (
+	memHeader  = (MaxLen + 1) / 64
+	memPayload = memHeader + MaxHeaderLen
+	maxMem     = memPayload + MaxLen - MinHeaderLen
 )
 
 // Reassembly puts fragments together. The zero Reassembly is ready to use and
@@ -38,31 +46,29 @@ type Reassembly struct {
 // datagram is an incomplete one, or what is left of one when it is not active:
 // memory for the next.
 //
-// Fragments are copied to their places at once, so that no frame is kept. The
-// holes of RFC 815 are what lies between spans. That RFC keeps its list in the
-// holes themselves; a short array bounds the work as well as the memory.
+// Fragments are copied to their places at once, so that no frame is kept. With
+// the bit table of RFC 791 section 3.2 no order of arrival costs more than
+// another; the hole list of RFC 815 needs less memory, but a bound on the holes,
+// or on the work.
 type datagram struct {
 	deadline pkt.Time
-	mem      []byte // room for the longest header, then the payload
+	mem      []byte
 	src, dst Addr
 	id       uint16
-	total    uint16 // length of the payload, once last
+	got      uint16 // bytes of payload that are here
+	end      uint16 // where the furthest of them ends
 	proto    uint8
 	active   bool
-	last     bool           // the last fragment is here
-	hlen     uint8          // length of the first fragment's header, 0 until it is here
-	n        uint8          // spans in use
-	spans    [maxSpans]span // what is here, in order, never touching
+	last     bool  // the last fragment is here: end is the length of the payload
+	hlen     uint8 // length of the first fragment's header, 0 until it is here
 }
 
-// span is a part of the payload: the bytes from from up to, not including, to.
-type span struct{ from, to uint16 }
-
-// Input takes a fragment, as Parse returned it, and copies what it needs. When that completes a
-// datagram, Input returns its payload, and its header as it was before somebody
-// fragmented it; both are good until the next call of a method of r. Until then
-// the payload is nil, and d says whether the fragment was kept (DropNone) or why
-// not. A fragment that contradicts earlier ones takes them down with it.
+// Input takes a fragment, as Parse returned it, and copies what it needs. When
+// that completes a datagram, Input returns its payload, and its header as it was
+// before somebody fragmented it; both are good until the next call of a method of
+// r. Until then the payload is nil, and d says whether the fragment was kept
+// (DropNone) or why not. A fragment that contradicts earlier ones takes them down
+// with it.
 func (r *Reassembly) Input(now pkt.Time, h *Header, payload []byte) (whole []byte, hdr Header, d Drop) {
 	from, to := int(h.FragOff), int(h.FragOff)+len(payload)
 	switch {
@@ -79,32 +85,25 @@ func (r *Reassembly) Input(now pkt.Time, h *Header, payload []byte) (whole []byt
 	}
 	r.idle = now + ReassemblyTimeout
 	g := r.find(now, h)
-	if g.fit(from, to, !h.MF) {
-		if MaxHeaderLen+to > len(g.mem) {
-			r.grow(g, MaxHeaderLen+to, !h.MF)
-		}
-		d = g.add(from, to, payload)
-	} else {
-		d = DropReassemblyOverlap
+	if !g.fits(to, !h.MF) {
+		g.active = false
+		return nil, hdr, DropReassemblyOverlap
 	}
-	if d != DropNone {
-		// RFC 5722 section 4, for IPv6: when fragments overlap, "the entire datagram
-		// (and any constituent fragments) MUST be silently discarded". Nothing makes
-		// an overlap more honest in IPv4.
-		if d != DropFragmentDuplicate {
-			g.active = false
-		}
+	if memPayload+to > len(g.mem) {
+		r.grow(g, memPayload+to, !h.MF)
+	}
+	if d = g.add(from, to, payload); d != DropNone {
 		return nil, hdr, d
 	}
 	if from == 0 {
 		g.hlen = uint8(h.HeaderLen())
-		h.Put(g.mem[MaxHeaderLen-int(g.hlen):])
+		h.Put(g.mem[memPayload-int(g.hlen):])
 	}
-	if !g.last || g.n != 1 || g.spans[0] != (span{0, g.total}) {
+	if !g.last || g.got != g.end {
 		return nil, hdr, DropNone
 	}
 	g.active = false
-	p := g.mem[MaxHeaderLen-int(g.hlen) : MaxHeaderLen+int(g.total)]
+	p := g.mem[memPayload-int(g.hlen) : memPayload+int(g.end)]
 	if len(p) > MaxLen {
 		return nil, hdr, DropReassemblyLong
 	}
@@ -140,7 +139,7 @@ func (r *Reassembly) Poll(now pkt.Time) (quote []byte, d Drop, next pkt.Time) {
 		if g.deadline <= now {
 			g.active = false
 			if g.hlen > 0 {
-				quote = g.mem[MaxHeaderLen-int(g.hlen):]
+				quote = g.mem[memPayload-int(g.hlen):]
 				quote = quote[:binary.BigEndian.Uint16(quote[2:])]
 			}
 			return quote, DropReassemblyTimeout, now
@@ -187,14 +186,16 @@ func (r *Reassembly) find(now pkt.Time, h *Header) *datagram {
 	g := spare
 	g.deadline = now + ReassemblyTimeout
 	g.src, g.dst, g.id, g.proto = h.Src, h.Dst, h.ID, h.Proto
-	g.active, g.last, g.hlen, g.n = true, false, 0, 0
+	g.got, g.end = 0, 0
+	g.active, g.last, g.hlen = true, false, 0
+	clear(g.mem[:min(len(g.mem), memHeader)])
 	return g
 }
 
 // grow makes g.mem at least n bytes long. exact says that no more will follow.
 func (r *Reassembly) grow(g *datagram, n int, exact bool) {
 	if !exact {
-		n = min(max(n, 2*len(g.mem), 4096), MaxHeaderLen+MaxLen-MinHeaderLen)
+		n = min(max(n, 2*len(g.mem), 4096), maxMem)
 	}
 	for r.held-len(g.mem)+n > maxHeld {
 		// Take the memory of a datagram that is done, else of the oldest.
@@ -222,57 +223,46 @@ func (r *Reassembly) grow(g *datagram, n int, exact bool) {
 	g.mem = mem
 }
 
-// fit reports whether a fragment agrees with what is known of the end: there is
-// one last fragment, and all others end before it ends.
-func (g *datagram) fit(from, to int, last bool) bool {
-	end := 0
-	if g.n > 0 {
-		end = int(g.spans[g.n-1].to)
-	}
+// fits reports whether a fragment that ends at to agrees with what is known of the
+// end: there is one last fragment, and all others end before it does.
+func (g *datagram) fits(to int, last bool) bool {
+	end := int(g.end)
 	switch {
+	case g.last && last:
+		return to == end
 	case g.last:
-		return last == (to == int(g.total)) && to <= int(g.total)
+		return to < end
 	case last:
-		if to <= end {
-			return false
-		}
-		g.last, g.total = true, uint16(to)
+		g.last = true
+		return to > end
 	}
 	return true
 }
 
-// add enters the bytes from from to to, which g.mem has room for.
+// add puts the bytes from from up to to in their place, which g.mem has room for.
+//
+// RFC 5722 section 4 has for IPv6 that when fragments overlap, "the entire
+// datagram (and any constituent fragments) MUST be silently discarded". Nothing
+// makes an overlap more honest in IPv4. But a network may well deliver twice.
 func (g *datagram) add(from, to int, payload []byte) Drop {
-	j, n := 0, int(g.n)
-	for j < n && int(g.spans[j].to) <= from {
-		j++
+	blocks, had := (to-from+7)>>3, 0
+	for b := from >> 3; b < (to+7)>>3; b++ {
+		bit := byte(1) << (b & 7)
+		if g.mem[b>>3]&bit != 0 {
+			had++
+		}
+		g.mem[b>>3] |= bit
 	}
-	place := g.mem[MaxHeaderLen+from : MaxHeaderLen+to]
-	if j < n && int(g.spans[j].from) < to {
-		if int(g.spans[j].from) <= from && to <= int(g.spans[j].to) && string(place) == string(payload) {
+	place := g.mem[memPayload+from : memPayload+to]
+	if had > 0 {
+		if had == blocks && string(place) == string(payload) {
 			return DropFragmentDuplicate
 		}
+		g.active = false
 		return DropReassemblyOverlap
 	}
-	joins := j > 0 && int(g.spans[j-1].to) == from
-	reaches := j < n && int(g.spans[j].from) == to
-	switch {
-	case joins && reaches:
-		g.spans[j-1].to = g.spans[j].to
-		copy(g.spans[j:n], g.spans[j+1:n])
-		g.n--
-	case joins:
-		g.spans[j-1].to = uint16(to)
-	case reaches:
-		g.spans[j].from = uint16(from)
-	default:
-		if n == maxSpans {
-			return DropReassemblyMemory
-		}
-		copy(g.spans[j+1:n+1], g.spans[j:n])
-		g.spans[j] = span{uint16(from), uint16(to)}
-		g.n++
-	}
 	copy(place, payload)
+	g.got += uint16(to - from)
+	g.end = max(g.end, uint16(to))
 	return DropNone
 }

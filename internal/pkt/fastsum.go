@@ -27,14 +27,20 @@ func sumWords(b []byte) uint32 {
 		s += c
 		b = b[8:]
 	}
-	if len(b) > 0 {
-		var w uint64
-		for i := len(b) - 1; i >= 0; i-- {
-			w = w<<8 | uint64(b[i])
-		}
-		s, c = bits.Add64(s, w, 0)
-		s += c
+	var w uint64 // the last 7 bytes at most
+	if len(b) >= 4 {
+		w = uint64(binary.LittleEndian.Uint32(b))
+		b = b[4:]
 	}
+	if len(b) >= 2 {
+		w += uint64(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+	}
+	if len(b) > 0 {
+		w += uint64(b[0])
+	}
+	s, c = bits.Add64(s, w, 0)
+	s += c
 	s = s>>32 + s&0xffffffff
 	s = s>>32 + s&0xffffffff
 	return uint32(bits.ReverseBytes16(fold(uint32(s))))
