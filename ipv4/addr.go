@@ -2,7 +2,9 @@
 // and its options, fragments, ICMP, and the reasons for dropping a packet.
 //
 // It parses and builds; it keeps no state but the reassembly queue and knows
-// neither interfaces nor routes.
+// neither interfaces nor routes. It does not fill in record route and timestamp
+// options and never forwards. Features reassembly and fragmentation add one file
+// each.
 package ipv4
 
 import "encoding/binary"

@@ -213,9 +213,9 @@ var unreachErrnos = [16]errno.Errno{
 }
 
 // ICMPErrno returns the error that an ICMP message means to a socket, and
-// whether it is a hard one. It is 0 for messages that mean none: source quench
-// ("MUST silently discard", RFC 6633 section 3), redirects, the deprecated and
-// the unknown.
+// whether it is a hard one, which ends a call or a connection attempt. It is 0 for
+// messages that mean none: source quench, which RFC 6633 section 3 has hosts
+// discard, redirects, the deprecated (RFC 6918) and the unknown.
 func ICMPErrno(typ, code uint8) (e errno.Errno, isHard bool) {
 	switch {
 	case typ == ICMPUnreachable && code < uint8(len(unreachErrnos)):

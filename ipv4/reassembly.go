@@ -241,9 +241,10 @@ func (g *datagram) fits(to int, last bool) bool {
 
 // add puts the bytes from from up to to in their place, which g.mem has room for.
 //
-// RFC 5722 section 4 has for IPv6 that when fragments overlap, "the entire
-// datagram (and any constituent fragments) MUST be silently discarded". Nothing
-// makes an overlap more honest in IPv4. But a network may well deliver twice.
+// Where fragments overlap, IPv6 has that "reassembly of that packet must be
+// abandoned and all the fragments that have been received for that packet must be
+// discarded" (RFC 8200 section 4.5, after RFC 5722), and that an exact duplicate
+// may pass for what it is. Nothing makes an overlap more honest in IPv4.
 func (g *datagram) add(from, to int, payload []byte) Drop {
 	blocks, had := (to-from+7)>>3, 0
 	for b := from >> 3; b < (to+7)>>3; b++ {

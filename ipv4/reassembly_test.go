@@ -265,7 +265,7 @@ func TestC18MemoryGoesWhenIdle(t *testing.T) {
 	r.wantWhole(801)
 }
 
-// RFC 815, RFC 1858, RFC 3128, RFC 5722 and what teardrop and its kin sent.
+// RFC 815, RFC 5722, RFC 8200 and what teardrop and its kin sent.
 func TestC19Overlaps(t *testing.T) {
 	const M, L = false, true
 	evil := bytes.Repeat([]byte{0xee}, 65536)

@@ -1,7 +1,7 @@
 package udp
 
 import (
-	"encoding/binary"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -71,8 +71,10 @@ type Meta struct {
 }
 
 // Overhead is what a datagram takes of the receive buffer besides its payload, in
-// bytes.
-const Overhead = 16
+// bytes: its Meta, which queues hold as it lies in memory.
+const Overhead = int(unsafe.Sizeof(Meta{}))
+
+func (m *Meta) bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(m)), Overhead) }
 
 // Queue holds received datagrams in order: each a Meta and a payload, one behind
 // the other in a chain of chunks. The zero Queue is empty, and an empty Queue
@@ -103,14 +105,7 @@ func (q *Queue) Push(mem *Memory, limit int, m *Meta, payload []byte) ipv4.Drop 
 		return ipv4.DropMemory
 	}
 	m.Len = uint16(len(payload))
-	var b [Overhead]byte
-	copy(b[:], m.Src.Addr[:])
-	copy(b[4:], m.Dst[:])
-	binary.NativeEndian.PutUint16(b[8:], m.Src.Port)
-	binary.NativeEndian.PutUint16(b[10:], m.Len)
-	binary.NativeEndian.PutUint16(b[12:], m.Ifindex)
-	b[14], b[15] = m.TTL, m.TOS
-	q.write(mem, b[:])
+	q.write(mem, m.bytes())
 	q.write(mem, payload)
 	q.n++
 	q.size += uint32(need)
@@ -149,17 +144,18 @@ func (q *Queue) Peek(m *Meta, p []byte) (n int, ok bool) {
 	if q.n == 0 {
 		return 0, false
 	}
-	var b [Overhead]byte
-	k, at := read(q.head, int(q.rd), b[:])
-	m.Src.Addr = ipv4.Addr(b[0:4])
-	m.Dst = ipv4.Addr(b[4:8])
-	m.Src.Port = binary.NativeEndian.Uint16(b[8:])
-	m.Len = binary.NativeEndian.Uint16(b[10:])
-	m.Ifindex = binary.NativeEndian.Uint16(b[12:])
-	m.TTL, m.TOS = b[14], b[15]
+	k, at := read(q.head, int(q.rd), m.bytes())
 	n = min(len(p), int(m.Len))
 	read(k, at, p[:n])
 	return n, true
+}
+
+// NextLen returns the length of the first datagram's payload, 0 if there is none
+// (SIOCINQ).
+func (q *Queue) NextLen() int {
+	var m Meta
+	q.Peek(&m, nil)
+	return int(m.Len)
 }
 
 // Pop is Peek, and takes the datagram off the queue. What p has no room for is
@@ -171,32 +167,30 @@ func (q *Queue) Pop(mem *Memory, m *Meta, p []byte) (n int, ok bool) {
 	need := Overhead + int(m.Len)
 	q.n--
 	q.size -= uint32(need)
-	if q.n == 0 {
-		q.Reset(mem)
-		return n, true
-	}
 	rd := int(q.rd) + need
-	for ; rd >= chunkData; rd -= chunkData {
-		k := q.head
+	for k := q.head; k != nil && (rd >= chunkData || q.n == 0); k = q.head {
 		q.head = k.next
 		mem.put(k)
+		rd -= chunkData
 	}
 	q.rd = uint16(rd)
+	if q.n == 0 {
+		*q = Queue{}
+	}
 	return n, true
 }
 
 // Reset drops all datagrams and gives their memory back.
 func (q *Queue) Reset(mem *Memory) {
-	for k := q.head; k != nil; {
-		next := k.next
-		mem.put(k)
-		k = next
+	for ok := true; ok; {
+		_, ok = q.Pop(mem, new(Meta), nil)
 	}
-	*q = Queue{}
 }
 
 // read fills p from chunk k, beginning at its byte at, and returns where it
 // stopped.
+//
+//go:noinline
 func read(k *chunk, at int, p []byte) (*chunk, int) {
 	for len(p) > 0 {
 		if at == chunkData {
@@ -207,15 +201,4 @@ func read(k *chunk, at int, p []byte) (*chunk, int) {
 		at += n
 	}
 	return k, at
-}
-
-// NextLen returns the length of the first datagram's payload, 0 if there is none
-// (SIOCINQ).
-func (q *Queue) NextLen() int {
-	if q.n == 0 {
-		return 0
-	}
-	var b [Overhead]byte
-	read(q.head, int(q.rd), b[:])
-	return int(binary.NativeEndian.Uint16(b[10:]))
 }

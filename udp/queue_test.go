@@ -31,6 +31,9 @@ func TestQueueKeepsOrderAndMeta(t *testing.T) {
 	for _, want := range []string{"one", "", "three"} {
 		var m Meta
 		buf := make([]byte, 100)
+		if q.NextLen() != len(want) {
+			t.Errorf("NextLen = %d", q.NextLen())
+		}
 		n, ok := q.Peek(&m, buf)
 		if !ok || string(buf[:n]) != want {
 			t.Errorf("Peek = %q", buf[:n])
@@ -44,7 +47,7 @@ func TestQueueKeepsOrderAndMeta(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if _, ok := q.Pop(mem, &Meta{}, nil); ok || q.Size() != 0 {
+	if _, ok := q.Pop(mem, &Meta{}, nil); ok || q.Size() != 0 || q.NextLen() != 0 {
 		t.Error("not empty")
 	}
 	if q != (Queue{}) || mem.used != 0 {
@@ -194,6 +197,9 @@ func TestQueueDoesNotAllocateInSteadyState(t *testing.T) {
 func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Conn{}); n > 120 {
 		t.Errorf("Conn has %d bytes", n)
+	}
+	if Overhead != 16 {
+		t.Errorf("Meta has %d bytes", Overhead)
 	}
 	if n := unsafe.Sizeof(chunk{}); unsafe.Sizeof(uintptr(0)) == 8 && n != chunkSize {
 		t.Errorf("a chunk has %d bytes", n)

@@ -150,6 +150,16 @@ func TestLengths(t *testing.T) {
 	}
 }
 
+func TestHeaderDoesNotAllocate(t *testing.T) {
+	p := datagram(epA, epB, "data")
+	if n := testing.AllocsPerRun(100, func() {
+		Put(p, epA, epB, p[8:])
+		Parse(p, hostA, hostB)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	p := datagram(epA, epB, "data")
 	Put(p, epA, epB, p[8:])
