@@ -15,8 +15,8 @@ func split(h Header, payload []byte, mtu int) (out [][]byte) {
 		if !ok {
 			return out
 		}
-		p := make([]byte, f.Header.HeaderLen(), int(f.Header.TotalLen))
-		f.Header.Put(p)
+		p := make([]byte, f.HeaderLen(), f.HeaderLen()+to-from)
+		f.Put(p)
 		out = append(out, append(p, payload[from:to]...))
 	}
 }
@@ -136,16 +136,16 @@ func TestC21EvenATinyMTUEnds(t *testing.T) {
 }
 
 func TestFragmenterDoesNotAllocate(t *testing.T) {
-	f := new(Fragmenter)
 	h := Header{Src: hostA, Options: []byte{148, 4, 0, 0}}
 	p := make([]byte, 60)
 	if n := testing.AllocsPerRun(100, func() {
+		var f Fragmenter
 		f.Start(&h, 65000, 1500)
 		for {
 			if _, _, ok := f.Next(); !ok {
 				break
 			}
-			f.Header.Put(p)
+			f.Put(p)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

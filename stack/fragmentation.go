@@ -13,12 +13,12 @@ func (s *Stack) sendFragments(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
 		s.pool.Put(b)
 		return ipv4.DropMTU
 	}
-	f := new(ipv4.Fragmenter)
+	var f ipv4.Fragmenter
 	f.Start(h, len(payload), int(p.mtu))
 	for from, to, ok := f.Next(); ok; from, to, ok = f.Next() {
 		k := s.pool.Get()
 		copy(k.Append(to-from), payload[from:to])
-		f.Header.Put(k.Prepend(f.Header.HeaderLen()))
+		f.Put(k.Prepend(f.HeaderLen()))
 		s.sendPacket(k, h.Dst, p)
 	}
 	s.pool.Put(b)
