@@ -67,6 +67,7 @@ var rules = []rule{
 
 	// Tools and test kits.
 	{"pktest", []string{"*"}, []string{"*"}, []string{"github.com/google/gopacket", "github.com/google/gopacket/layers", "github.com/google/gopacket/pcapgo"}},
+	{"netif/devtest", []string{"*"}, []string{"netif"}, nil},
 	{"internal/sim", []string{"*"}, []string{"*"}, nil},
 	{"internal/buildtest", []string{"*"}, []string{"*"}, nil},
 	{"cmd", []string{"*"}, []string{"*"}, nil}, // and all below it

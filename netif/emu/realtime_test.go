@@ -125,3 +125,72 @@ func BenchmarkLinkStream(b *testing.B) {
 	x, y := emu.NewLink(emu.Config{})
 	stream(b, x, y, b.N)
 }
+
+// Everything that may be called at any time is, while frames pass. The race
+// detector looks on.
+func TestPortsAreSafeForConcurrentUse(t *testing.T) {
+	clock := wall.New()
+	bad := emu.Path{Delay: 20e3, Jitter: 50e3, Overtake: true, Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Rate: 1e9}
+	sw := emu.NewSwitch(emu.SwitchConfig{Clock: clock, Path: bad})
+	a, b := emu.NewLink(emu.Config{Clock: clock, Path: bad})
+	type port interface {
+		netif.Device
+		SetDown(bool)
+		SetOut(emu.Path) error
+		SetIn(emu.Path) error
+		Stats() (out, in emu.Stats)
+		Next() netif.Time
+	}
+	ports := []port{a, b, sw.Port(), sw.Port(), sw.Port()}
+	var wg sync.WaitGroup
+	start := func(f func()) {
+		wg.Add(1)
+		go func() { defer wg.Done(); f() }()
+	}
+	for i, p := range ports {
+		start(func() {
+			bufs := buffers(8)
+			for {
+				if _, err := p.Recv(bufs); err != nil {
+					return
+				}
+			}
+		})
+		start(func() {
+			bufs := buffers(4)
+			for n := range 2000 {
+				for j, buf := range bufs {
+					numbered(buf, n)
+					buf.Bytes()[5] = byte((i+j)%3 + 2) // another's address
+					buf.Bytes()[11] = byte(i)
+				}
+				p.Send(bufs)
+			}
+			p.Close()
+		})
+		start(func() {
+			for n := range 300 {
+				p.SetDown(n%10 == 0)
+				p.Next()
+				p.Stats()
+				sw.Stats()
+				path := bad
+				if n%2 == 0 {
+					path = emu.Path{}
+				}
+				if p.SetOut(path) != nil || p.SetIn(path) != nil {
+					t.Error("a good path was refused")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, p := range ports {
+		out, in := p.Stats()
+		for _, s := range []emu.Stats{out, in} {
+			if s.Sent+s.Duplicated != s.Delivered+s.Lost+s.QueueDrops+s.Overruns+s.Down+s.BadLength {
+				t.Errorf("frames missing: %+v", s)
+			}
+		}
+	}
+}

@@ -228,3 +228,28 @@ func BenchmarkWriter(b *testing.B) {
 		w.Packet(int64(i)*1000, f)
 	}
 }
+
+func FuzzReader(f *testing.F) {
+	var file bytes.Buffer
+	w := pcap.NewWriter(&file, 100)
+	w.Packet(1, make([]byte, 60))
+	w.Packet(2, make([]byte, 200))
+	w.Close()
+	f.Add(file.Bytes())
+	f.Add(file.Bytes()[:70])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := pcap.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for n := 0; ; n++ {
+			_, frame, _, err := r.Next()
+			if err != nil {
+				return
+			}
+			if n > len(data)/16 || len(frame) > len(data) {
+				t.Fatal("more packets than there are bytes for")
+			}
+		}
+	})
+}
