@@ -113,6 +113,8 @@ type Prefix struct {
 }
 
 // Mask returns the netmask of a prefix of n bits.
+//
+//go:noinline
 func Mask(n uint8) Addr { return AddrFrom(^uint32(0) << (32 - n)) }
 
 // MaskBits returns the length of the prefix that mask stands for, and whether
@@ -132,6 +134,8 @@ func (p Prefix) Contains(a Addr) bool {
 }
 
 // Masked returns p with the bits behind its length cleared.
+//
+//go:noinline
 func (p Prefix) Masked() Prefix {
 	return Prefix{AddrFrom(p.Addr.Uint32() & Mask(p.Bits).Uint32()), p.Bits}
 }

@@ -119,6 +119,8 @@ func (h *Header) Put(p []byte) {
 // PseudoSum returns the partial checksum over the pseudo header that TCP and
 // UDP put in front of a segment of length bytes, header included (RFC 9293
 // section 3.1, RFC 768).
+//
+//go:noinline
 func PseudoSum(src, dst Addr, proto uint8, length int) uint32 {
 	s, d := src.Uint32(), dst.Uint32()
 	return s>>16 + s&0xffff + d>>16 + d&0xffff + uint32(proto) + uint32(length)

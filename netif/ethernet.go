@@ -77,6 +77,8 @@ func (e Ethernet) Src() MAC { return MAC(e[6:12]) }
 func (e Ethernet) Type() uint16 { return binary.BigEndian.Uint16(e[12:14]) }
 
 // PutEthernet puts an Ethernet header in front of the frame in b.
+//
+//go:noinline
 func PutEthernet(b *pkt.Buf, dst, src *MAC, etherType uint16) {
 	h := b.Prepend(EthernetHeaderLen)
 	copy(h[0:6], dst[:])

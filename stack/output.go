@@ -80,6 +80,7 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	return src, 0
 }
 
+//go:noinline
 func (s *Stack) interfaceByIndex(i int32) *netif.Interface {
 	if i < 1 || int(i) > len(s.ifaces) {
 		return nil
@@ -97,6 +98,7 @@ func (s *Stack) interfaceWith(a ipv4.Addr) *netif.Interface {
 	return nil
 }
 
+//go:noinline
 func (s *Stack) isLocal(a ipv4.Addr) bool { return s.interfaceWith(a) != nil }
 
 func (s *Stack) isBroadcast(a ipv4.Addr) bool {

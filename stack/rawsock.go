@@ -15,6 +15,8 @@ import (
 // included, and sends payloads under a header of the stack's, or whole packets
 // (feature rawsock). Its memory is the caller's.
 type Raw struct {
+	_ [0]func() // not comparable: spares the code that would compare it
+
 	Sock
 	Proto   uint8     // of what it receives and sends
 	HdrIncl bool      // IP_HDRINCL: what is sent has its own header

@@ -36,4 +36,3 @@ func (s *Stack) pollReassembly() pkt.Time {
 		}
 	}
 }
-

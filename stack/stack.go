@@ -82,6 +82,7 @@ func (c *Config) setDefaults() {
 	c.TTL = uint8(orDefault(uint32(c.TTL), ipv4.DefaultTTL))
 }
 
+//go:noinline
 func orDefault(v, d uint32) uint32 {
 	if v == 0 {
 		return d
@@ -91,6 +92,8 @@ func orDefault(v, d uint32) uint32 {
 
 // Stack is a TCP/IPv4 host.
 type Stack struct {
+	_ [0]func() // not comparable: spares the code that would compare it
+
 	cfg    Config
 	now    pkt.Time // of the call in progress
 	ifaces []*netif.Interface
@@ -136,6 +139,8 @@ func New(cfg Config) *Stack {
 const poolKeep = 4 << (3 * feature.Profile)
 
 // random is SplitMix64 (Steele, Lea and Flood, 2014): for what need not be secret.
+//
+//go:noinline
 func (s *Stack) random() uint64 {
 	s.rng += 0x9e3779b97f4a7c15
 	z := s.rng
@@ -181,6 +186,7 @@ func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err er
 // batch is how many frames go to a device at once.
 const batch = 8 << (2 * min(feature.Profile, 1))
 
+//go:noinline
 func (s *Stack) interfaceByName(name string) *netif.Interface {
 	for _, ifc := range s.ifaces {
 		if ifc.Name == name {
@@ -242,6 +248,8 @@ func (s *Stack) Ready() (owner any, e tcp.Events, ok bool) {
 
 // Sock is what every socket of a stack has: who is to learn of its changes.
 type Sock struct {
+	_ [0]func() // not comparable: spares the code that would compare it
+
 	Owner  any
 	next   *Sock
 	events tcp.Events
@@ -249,6 +257,8 @@ type Sock struct {
 }
 
 // notify makes Ready report e.
+//
+//go:noinline
 func (s *Stack) notify(k *Sock, e tcp.Events) {
 	k.events |= e
 	if !k.queued && k.Owner != nil {
@@ -276,4 +286,5 @@ func (l *sockList) pop() *Sock {
 	return k
 }
 
+//go:noinline
 func (s *Stack) drop(d ipv4.Drop) { s.Drops[d]++ }

@@ -12,6 +12,8 @@ import (
 // tcpTable finds connections by their endpoints: a hash table with chains, keyed
 // so that nobody outside can choose ports that collide.
 type tcpTable struct {
+	_ [0]func() // not comparable: spares the code that would compare it
+
 	env     tcp.Env
 	key     tcp.Secret
 	mix     uint64
@@ -28,6 +30,8 @@ type tcpTable struct {
 
 // timeWait is a connection in TIME-WAIT.
 type timeWait struct {
+	_ [0]func() // not comparable: spares the code that would compare it
+
 	tcp.TimeWaitConn
 	hash *timeWait
 	next *timeWait // the next younger one

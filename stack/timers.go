@@ -90,6 +90,7 @@ func (h *timerHeap) down(i int, e timerEntry) {
 	h.put(i, e)
 }
 
+//go:noinline
 func (h *timerHeap) put(i int, e timerEntry) {
 	h.v[i] = e
 	e.c.timer = int32(i + 1)

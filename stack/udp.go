@@ -11,6 +11,8 @@ import (
 
 // UDP is a UDP socket of a stack. Its memory is the caller's.
 type UDP struct {
+	_ [0]func() // not comparable: spares the code that would compare it
+
 	udp.Conn
 	Sock
 	stack *Stack

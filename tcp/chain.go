@@ -91,6 +91,8 @@ func (q *chain) grow(m *Memory, n uint32) uint32 {
 
 // seek moves the cursor to the chunk that holds position at and returns the
 // rest of that chunk. at must be below span.
+//
+//go:noinline
 func (q *chain) seek(at uint32) []byte {
 	at += q.off
 	if at < q.curAt {

@@ -177,6 +177,8 @@ func (c *Conn) acceptable(now pkt.Time, s *Segment) ipv4.Drop {
 }
 
 // challenge sends an ACK, if there is budget for one (RFC 5961 section 7).
+//
+//go:noinline
 func (c *Conn) challenge(now pkt.Time) {
 	r := &c.rcv
 	if sec := uint32(now / pkt.Second); sec != r.second || r.budget == 0 && r.second == 0 {

@@ -17,6 +17,8 @@ type Buf struct {
 
 // NewBuf allocates an empty Buf that can hold a frame of size bytes behind
 // Headroom.
+//
+//go:noinline
 func NewBuf(size int) *Buf {
 	b := &Buf{mem: make([]byte, Headroom+size)}
 	b.off, b.end = Headroom, Headroom
@@ -83,6 +85,8 @@ func NewPool(size, keep int) Pool { return Pool{free: make([]*Buf, 0, keep), siz
 func (p *Pool) Size() int { return p.size }
 
 // Get returns an empty Buf, from the free list if it has one.
+//
+//go:noinline
 func (p *Pool) Get() *Buf {
 	if n := len(p.free); n > 0 {
 		b := p.free[n-1]
@@ -94,6 +98,8 @@ func (p *Pool) Get() *Buf {
 }
 
 // Put gives a Buf back. One that is too small for this pool is dropped.
+//
+//go:noinline
 func (p *Pool) Put(b *Buf) {
 	if len(p.free) < cap(p.free) && b.Cap() >= p.size {
 		p.free = append(p.free, b)
