@@ -10,7 +10,7 @@ import (
 // ReassemblyTimeout is how long a datagram may stay incomplete, counted from
 // its first fragment to arrive.
 //
-// "It is recommended that this value lie between 60 seconds and 120 seconds."
+// "It is recommended that the value lie between 60 seconds and 120 seconds."
 // RFC 1122 section 3.3.2.
 const ReassemblyTimeout = 60 * pkt.Second
 
