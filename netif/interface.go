@@ -110,8 +110,13 @@ func (i *Interface) IsUp() bool { return i.Flags&IFF_UP != 0 }
 func (i *Interface) IsLocal(a ipv4.Addr) bool {
 	for k := range i.Addrs {
 		x := &i.Addrs[k]
-		if x.Local == a || i.Flags&IFF_LOOPBACK != 0 && x.Prefix().Contains(a) {
+		if x.Local == a {
 			return true
+		}
+		if i.Flags&IFF_LOOPBACK != 0 {
+			if p := x.Prefix(); !p.Addr.IsAny() && p.Contains(a) {
+				return true
+			}
 		}
 	}
 	return false

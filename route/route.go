@@ -107,12 +107,13 @@ func (t *Table) Lookup(dst ipv4.Addr) *Route {
 	return nil
 }
 
-// LookupOn is Lookup among the routes through interface ifindex (0: any) whose
-// scope is at least scope: ScopeLink finds what is on the link only.
+// LookupOn is Lookup among the routes through interface ifindex (0: any), or
+// through none, whose scope is at least scope: ScopeLink finds what is on the link
+// only.
 func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
 	d := dst.Uint32()
 	for _, r := range t.list {
-		if d&r.mask == r.net && r.Scope >= scope && (ifindex == 0 || ifindex == r.Ifindex) {
+		if d&r.mask == r.net && r.Scope >= scope && (ifindex == 0 || ifindex == r.Ifindex || r.Ifindex == 0) {
 			return r
 		}
 	}

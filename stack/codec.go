@@ -95,6 +95,8 @@ func (r *Ifreq) Encode(req uint32, b []byte) errno.Errno {
 	case SIOCGIFHWADDR:
 		le.PutUint16(u, r.Addr.Family)
 		copy(u[2:8], r.Addr.Data[:])
+	case SIOCSIFNAME:
+		u[maxName] = 0
 	default:
 		return 0
 	}

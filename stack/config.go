@@ -26,7 +26,8 @@ func (s *Stack) ownAddr(a ipv4.Addr) *netif.Interface {
 const maxAddrs = 4 << (2 * feature.Profile)
 
 // addAddr gives interface i the address a, behind the other primary ones, and
-// sets up what follows from it. It returns EEXIST if it is there already.
+// sets up what follows from it. It returns EEXIST if it is there already, EINVAL if
+// the prefix has another scope, ENOBUFS if there are too many.
 func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 	if a.Local.IsAny() {
 		return 0 // "none"
@@ -38,6 +39,9 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 		if x.Bits == a.Bits && x.Prefix().Contains(a.Peer) {
 			if x.Local == a.Local {
 				return errno.EEXIST
+			}
+			if x.Scope != a.Scope {
+				return errno.EINVAL
 			}
 			a.Secondary = true
 		}
@@ -109,7 +113,7 @@ func (s *Stack) dropAddr(i *netif.Interface, at int) {
 		r := connected(i, &a)
 		s.routes.Del(&r)
 	}
-	if !i.IsLocal(a.Local) {
+	if s.ownAddr(a.Local) == nil {
 		s.routes.DelSource(a.Local)
 	}
 	s.routes.Touch()
@@ -149,21 +153,22 @@ const userFlags = netif.IFF_DEBUG | netif.IFF_NOTRAILERS | netif.IFF_NOARP | net
 // setFlags sets the flags that can be set, and brings the interface up or down.
 func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 	changed := i.Flags ^ flags
-	i.Flags ^= changed & userFlags
-	if changed&netif.IFF_UP == 0 {
-		if changed&netif.IFF_NOARP != 0 {
-			s.flushNeighbours(i)
+	i.Flags ^= changed & (userFlags | netif.IFF_UP)
+	if !i.IsUp() {
+		if changed&netif.IFF_UP != 0 {
+			i.Flags &^= netif.IFF_RUNNING
+			s.disable(i)
 		}
 		return
 	}
-	i.Flags ^= netif.IFF_UP
-	if !i.IsUp() {
-		i.Flags &^= netif.IFF_RUNNING
-		s.disable(i)
+	if changed&netif.IFF_NOARP != 0 {
+		s.flushNeighbours(i)
+	}
+	if changed&netif.IFF_UP == 0 {
 		return
 	}
 	i.Flags |= netif.IFF_RUNNING
-	if i.Flags&netif.IFF_LOOPBACK != 0 && len(i.Addrs) == 0 {
+	if i.Flags&netif.IFF_LOOPBACK != 0 {
 		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Bits: 8, Scope: route.ScopeHost})
 	}
 	for k := range i.Addrs {

@@ -341,11 +341,11 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 // classBits returns the length of the prefix that SIOCSIFADDR assumes, and
 // whether a can be an address of an interface, or stand for "none".
 func classBits(a ipv4.Addr) (bits uint8, ok bool) {
-	if a[0] == 0 || a == ipv4.Broadcast {
+	if a.IsAny() {
 		return 0, true
 	}
 	bits, _ = ipv4.MaskBits(a.ClassMask())
-	return bits, !a.IsMulticast()
+	return bits, !a.IsMulticast() && a != ipv4.Broadcast
 }
 
 // ifreqLen is the size in bytes of C's struct ifreq on 64 bit.

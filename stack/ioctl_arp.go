@@ -56,8 +56,9 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 			return errno.EOPNOTSUPP
 		}
 		if i == nil {
-			if i = s.onLink(addr); i == nil {
-				return errno.ENETUNREACH
+			var e errno.Errno
+			if i, e = s.onLink(addr); e != 0 {
+				return e
 			}
 		}
 	}
@@ -65,11 +66,11 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 		return s.setARP(i, addr, r)
 	}
 	n := i.Neigh.Find(addr)
-	if n == nil {
+	known := n != nil && n.State&^netif.StateNoARP != 0
+	if n == nil || req == SIOCGARP && n.State == netif.StateNoARP {
 		return errno.ENXIO
 	}
 	if req == SIOCDARP {
-		known := n.State != netif.StateNone
 		s.delNeighbour(i, n)
 		if !known {
 			return errno.ENXIO
@@ -91,10 +92,10 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 
 // setARP makes or changes the entry of addr.
 func (s *Stack) setARP(i *netif.Interface, addr ipv4.Addr, r *Arpreq) errno.Errno {
-	if r.HA.Family != i.HWType() {
+	if i.Dev == nil || r.HA.Family != netif.ARPHRD_ETHER || addr.IsAny() || addr.IsMulticast() || i.IsBroadcast(addr) {
 		return errno.EINVAL
 	}
-	n := i.Neigh.Lookup(s.now, addr)
+	n := i.Neighbour(s.now, addr)
 	if n == nil {
 		return errno.ENOBUFS
 	}
@@ -112,13 +113,22 @@ func (s *Stack) setARP(i *netif.Interface, addr ipv4.Addr, r *Arpreq) errno.Errn
 	return 0
 }
 
-// onLink returns the interface on whose link addr is, or nil.
-func (s *Stack) onLink(addr ipv4.Addr) *netif.Interface {
-	if s.ownAddr(addr) != nil {
-		return s.ifaces[0]
+// onLink returns the interface on whose link addr is, else why there is none.
+func (s *Stack) onLink(addr ipv4.Addr) (*netif.Interface, errno.Errno) {
+	for _, i := range s.ifaces {
+		if i.IsUp() && addr != ipv4.Broadcast && i.IsBroadcast(addr) {
+			return i, 0
+		}
 	}
-	if r := s.routes.LookupOn(addr, 0, route.ScopeLink); r != nil {
-		return s.interfaceByIndex(r.Ifindex)
+	if addr.IsAny() || s.ownAddr(addr) != nil {
+		return s.ifaces[0], 0
 	}
-	return nil
+	r := s.routes.LookupOn(addr, 0, route.ScopeLink)
+	if r == nil {
+		return nil, errno.ENETUNREACH
+	}
+	if r.Flags&route.RTF_REJECT != 0 {
+		return nil, errno.EHOSTUNREACH
+	}
+	return s.interfaceByIndex(r.Ifindex), 0
 }

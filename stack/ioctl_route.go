@@ -96,11 +96,11 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 
 // isUnicast reports whether a can be the address of another host.
 func (s *Stack) isUnicast(a ipv4.Addr) bool {
-	if a[0] == 0 || a.IsMulticast() {
+	if a.IsAny() || a.IsMulticast() || a == ipv4.Broadcast {
 		return false
 	}
 	for _, i := range s.ifaces {
-		if i.IsLocal(a) || i.IsBroadcast(a) {
+		if i.IsLocal(a) || i.IsUp() && i.IsBroadcast(a) {
 			return false
 		}
 	}
@@ -112,29 +112,10 @@ func (s *Stack) addRoute(r *route.Route, e *Rtentry) errno.Errno {
 	r.Proto = route.ProtoBoot
 	switch {
 	case r.Flags&route.RTF_REJECT != 0:
-	case r.Scope == route.ScopeUniverse:
-		// "the gateway must be on the same network" - RFC 1122 section 3.3.1.1:
-		// "the default gateways ... directly connected networks"
-		via := s.routes.LookupOn(r.Gateway, r.Ifindex, route.ScopeLink)
-		if via == nil {
-			return errno.ENETUNREACH
-		}
-		if via.Flags&route.RTF_REJECT != 0 {
-			return errno.EHOSTUNREACH
-		}
-		r.Ifindex = via.Ifindex
-		r.Flags |= route.RTF_GATEWAY
 	case !r.Gateway.IsAny():
-		// An own address as gateway is an old way of saying "on the link".
-		i := s.ownAddr(r.Gateway)
-		if i == nil || r.Ifindex != 0 && r.Ifindex != i.Index {
-			return errno.ENETUNREACH
+		if err := s.addGateway(r); err != 0 {
+			return err
 		}
-		if !i.IsUp() {
-			return errno.ENETDOWN
-		}
-		r.Ifindex = i.Index
-		r.Scope = route.ScopeLink
 	case e.Flags&route.RTF_GATEWAY != 0:
 		return errno.EINVAL
 	default:
@@ -160,4 +141,36 @@ func (s *Stack) addRoute(r *route.Route, e *Rtentry) errno.Errno {
 		}
 	}
 	return s.routes.Add(r)
+}
+
+// addGateway finds the interface that leads to the gateway of r.
+func (s *Stack) addGateway(r *route.Route) errno.Errno {
+	scope := uint8(route.ScopeLink)
+	if r.Scope != route.ScopeUniverse {
+		// Not another host's address: an own one is an old way of saying "on the
+		// link".
+		i := s.interfaceByIndex(r.Ifindex)
+		if i == nil {
+			i = s.ownAddr(r.Gateway)
+		}
+		if i != nil && i.IsLocal(r.Gateway) {
+			if !i.IsUp() {
+				return errno.ENETDOWN
+			}
+			r.Ifindex = i.Index
+			r.Scope = route.ScopeLink
+			return 0
+		}
+		scope = route.ScopeHost
+	}
+	via := s.routes.LookupOn(r.Gateway, r.Ifindex, scope)
+	if via == nil {
+		return errno.ENETUNREACH
+	}
+	if via.Flags&route.RTF_REJECT != 0 {
+		return errno.EHOSTUNREACH
+	}
+	r.Ifindex = via.Ifindex
+	r.Flags |= route.RTF_GATEWAY
+	return 0
 }
