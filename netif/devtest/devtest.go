@@ -127,7 +127,7 @@ func (r *receiver) next() (*netif.Buf, error) {
 			return nil, err
 		}
 		if n < 1 || n > len(r.bufs) {
-			return nil, errors.New("Recv returned a number that is not 1 to len(bufs), and no error")
+			return nil, errors.New("no error from Recv, but a number of frames that is not 1 to len(bufs)")
 		}
 		r.n, r.i = n, 0
 	}
