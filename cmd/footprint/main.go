@@ -2,6 +2,7 @@
 //
 //	go run ./cmd/footprint                    # each profile and layer, beside other stacks
 //	go run ./cmd/footprint packages PROFILE   # the same by package
+//	go run ./cmd/footprint symbols PROFILE    # and by function and variable
 //
 // The reference client connects, writes, reads and closes; the programs are in
 // cmd/footprint/ref. Figures are what they add to an empty Go program: section
@@ -10,7 +11,8 @@
 // client,no_timestamps.
 //
 // Flags: -json prints the figures for machines; -layer chooses the program
-// for packages; -arch builds for another GOARCH.
+// for packages and
+// symbols (default +socket); -arch builds for another GOARCH.
 package main
 
 import (
@@ -90,18 +92,28 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 			return err
 		}
 		return r.firstError()
-	case rest[0] == "packages" && len(rest) <= 2:
-		profile := "client"
-		if len(rest) == 2 {
-			profile = rest[1]
-		}
+	case len(rest) > 2:
+		return usageError("too many arguments: give one profile, or a list of tags with commas")
+	}
+	profile := "client"
+	if len(rest) == 2 {
+		profile = rest[1]
+	}
+	switch rest[0] {
+	case "packages":
 		r, err := packages(ctx, b, *arch, profile, *layerName)
 		if err != nil {
 			return err
 		}
 		return print(r, r.write)
+	case "symbols":
+		r, err := symbols(ctx, b, *arch, profile, *layerName)
+		if err != nil {
+			return err
+		}
+		return print(r, r.write)
 	}
-	return usageError(fmt.Sprintf("unknown command %q: the commands are none, and packages [PROFILE]", rest))
+	return usageError(fmt.Sprintf("unknown command %s: the commands are none, packages and symbols", rest[0]))
 }
 
 // moduleRoot finds the folder of the reference programs at or above the

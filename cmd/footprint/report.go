@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,6 +121,29 @@ func (r *report) write(w io.Writer) {
 	}
 }
 
+// pair builds the program of a layer and the empty one.
+func pair(ctx context.Context, b *lab.Builder, arch, profile, layerName string) (bin, base *lab.Binary, l *layer, err error) {
+	tags, err := profileTags(profile)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var names string
+	for i := range layers {
+		names += " " + layers[i].Name
+		if strings.TrimPrefix(layers[i].Name, "+") == strings.TrimPrefix(layerName, "+") {
+			l = &layers[i]
+		}
+	}
+	if l == nil {
+		return nil, nil, nil, usageError(fmt.Sprintf("unknown layer %q: the layers are%s", layerName, names))
+	}
+	targets := [...]lab.Target{{Package: l.Package, Tags: tags, GOARCH: arch}, {Package: empty, GOARCH: arch}}
+	var bins [2]*lab.Binary
+	var errs [2]error
+	lab.Parallel(2, func(i int) { bins[i], errs[i] = b.Measure(ctx, targets[i]) })
+	return bins[0], bins[1], l, cmp.Or(errs[0], errs[1])
+}
+
 // packageReport is what one program adds, by package.
 type packageReport struct {
 	Profile string `json:"profile"`
@@ -128,29 +152,36 @@ type packageReport struct {
 }
 
 func packages(ctx context.Context, b *lab.Builder, arch, profile, layerName string) (*packageReport, error) {
-	tags, err := profileTags(profile)
+	bin, base, l, err := pair(ctx, b, arch, profile, layerName)
 	if err != nil {
 		return nil, err
 	}
-	var pkg, names string
-	for _, l := range layers {
-		names += " " + l.Name
-		if strings.TrimPrefix(l.Name, "+") == strings.TrimPrefix(layerName, "+") {
-			pkg, layerName = l.Package, l.Name
-		}
-	}
-	if pkg == "" {
-		return nil, usageError(fmt.Sprintf("unknown layer %q: the layers are%s", layerName, names))
-	}
-	bins, errs := make([]*lab.Binary, 2), make([]error, 2)
-	lab.Parallel(2, func(i int) {
-		t := [...]lab.Target{{Package: empty, GOARCH: arch}, {Package: pkg, Tags: tags, GOARCH: arch}}[i]
-		bins[i], errs[i] = b.Measure(ctx, t)
-	})
-	if err := errors.Join(errs...); err != nil {
+	return &packageReport{profile, l.Name, lab.Divide(bin, base)}, nil
+}
+
+// symbolReport is what one program adds, by symbol.
+type symbolReport struct {
+	Profile string      `json:"profile"`
+	Layer   string      `json:"layer"`
+	Symbols []lab.Share `json:"symbols"`
+}
+
+func symbols(ctx context.Context, b *lab.Builder, arch, profile, layerName string) (*symbolReport, error) {
+	bin, base, l, err := pair(ctx, b, arch, profile, layerName)
+	if err != nil {
 		return nil, err
 	}
-	return &packageReport{profile, layerName, lab.Divide(bins[1], bins[0])}, nil
+	return &symbolReport{profile, l.Name, lab.BySymbol(bin, base)}, nil
+}
+
+func (r *symbolReport) write(w io.Writer) {
+	fmt.Fprintf(w, "What %s with layer %s adds to an empty program, by symbol, in bytes.\n\n", r.Profile, r.Layer)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "text\trodata\tpclntab\tdata\tbss\t symbol")
+	for _, s := range r.Symbols {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t %s\n", num(s.Text), num(s.Rodata), num(s.Pclntab), num(s.Data), num(s.Bss), s.Name)
+	}
+	t.Flush()
 }
 
 func (r *packageReport) write(w io.Writer) {

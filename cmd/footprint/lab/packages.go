@@ -59,10 +59,40 @@ func Divide(b, base *Binary) Shares {
 	}
 	out.Total = total
 	for _, l := range [][]Share{out.Own, out.Standard, out.Shared} {
-		slices.SortFunc(l, func(a, b Share) int {
-			return cmp.Or(cmp.Compare(b.Flash(), a.Flash()), cmp.Compare(b.Bss, a.Bss), cmp.Compare(a.Name, b.Name))
-		})
+		largestFirst(l)
 	}
+	return out
+}
+
+func largestFirst(l []Share) {
+	slices.SortFunc(l, func(a, b Share) int {
+		return cmp.Or(cmp.Compare(b.Flash(), a.Flash()), cmp.Compare(b.Bss, a.Bss), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// BySymbol returns the symbols of b, without what base has under the same
+// name, the largest first. A nil base is nothing.
+func BySymbol(b, base *Binary) []Share {
+	m := map[string]Sizes{}
+	for _, s := range b.Symbols {
+		z := m[s.Name]
+		*z.at(s.Kind) += s.Size
+		m[s.Name] = z
+	}
+	if base != nil {
+		for _, s := range base.Symbols {
+			z := m[s.Name]
+			*z.at(s.Kind) -= s.Size
+			m[s.Name] = z
+		}
+	}
+	var out []Share
+	for name, z := range m {
+		if z != (Sizes{}) {
+			out = append(out, Share{name, z})
+		}
+	}
+	largestFirst(out)
 	return out
 }
 
