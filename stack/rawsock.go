@@ -70,7 +70,7 @@ func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken 
 		}
 		taken = true
 		m := udp.Meta{Src: ipv4.Endpoint{Addr: h.Src}, Dst: h.Dst, Ifindex: uint16(ifc.Index), TTL: h.TTL, TOS: h.TOS}
-		if d := r.queue.Push(&s.udp.mem, int(r.RcvBuf), &m, p); d != ipv4.DropNone {
+		if d := r.queue.Push(&s.mem, int(r.RcvBuf), &m, p); d != ipv4.DropNone {
 			s.drop(ipv4.DropRawBufferFull)
 			continue
 		}
@@ -81,7 +81,7 @@ func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken 
 
 // RecvFrom takes the next packet, from its IPv4 header on: see UDP.RecvFrom.
 func (r *Raw) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
-	n, ok := r.queue.Pop(&r.stack.udp.mem, m, p)
+	n, ok := r.queue.Pop(&r.stack.mem, m, p)
 	if !ok {
 		return 0, errno.EAGAIN
 	}
@@ -155,6 +155,6 @@ func (r *Raw) Close() {
 			break
 		}
 	}
-	r.queue.Reset(&s.udp.mem)
+	r.queue.Reset(&s.mem)
 	r.stack, r.Owner = nil, nil
 }

@@ -25,7 +25,6 @@ import (
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/route"
 	"github.com/bonsainet/bonsai/tcp"
-	"github.com/bonsainet/bonsai/udp"
 )
 
 // Time is a point on the stack's clock, in nanoseconds.
@@ -41,8 +40,8 @@ type Config struct {
 	// Seed makes everything random repeatable: for tests and simulations only,
 	// since who knows it can guess sequence numbers. 0: the system's randomness.
 	Seed uint64
-	// Memory bounds what TCP's send and receive queues hold together, in bytes, and
-	// UDP's and raw sockets' likewise: 64 KiB / 16 MiB / 256 MiB.
+	// Memory bounds what the queues of all sockets hold together, in bytes: 64 KiB /
+	// 16 MiB / 256 MiB.
 	Memory uint32
 	// MaxConns bounds the TCP connections: 16 / 16384 / 1048576.
 	MaxConns int
@@ -98,7 +97,8 @@ type Stack struct {
 	now    pkt.Time // of the call in progress
 	ifaces []*netif.Interface
 	routes route.Table
-	pool   pkt.Pool
+	pool   pkt.Pool   // of frames
+	mem    pkt.Memory // of the sockets' queues
 	rng    uint64
 
 	ids       ipv4.IDs
@@ -128,7 +128,7 @@ func New(cfg Config) *Stack {
 		s.rng = rand.Uint64()
 	}
 	s.tcp.init(s)
-	s.udp.mem = udp.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 64}
+	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 64}
 	s.ids.Seed(s.secret(), s.secret())
 	s.pool = pkt.NewPool(netif.EthernetHeaderLen+ipv4.MinMTU, poolKeep)
 	s.ifaces = append(s.ifaces, netif.NewInterface("lo", 1, nil, 0))

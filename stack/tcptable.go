@@ -41,7 +41,7 @@ const firstBuckets = 4 << (2 * feature.Profile)
 
 func (t *tcpTable) init(s *Stack) {
 	t.env = tcp.Env{
-		Mem:        tcp.Memory{Limit: s.cfg.Memory, Keep: s.cfg.Memory / 64},
+		Mem:        &s.mem,
 		SynRetries: s.cfg.SynRetries, Retries2: s.cfg.Retries, OrphanRetries: min(s.cfg.Retries, 8),
 		FinTimeout: 60 * pkt.Second,
 	}

@@ -24,7 +24,6 @@ type UDP struct {
 // udpTable finds sockets by their port.
 type udpTable struct {
 	buckets [1 << udpBits]*UDP
-	mem     udp.Memory
 }
 
 const udpBits = 3 * feature.Profile // 1, 8 or 64 buckets
@@ -65,7 +64,7 @@ func (t *udpTable) deliver(s *Stack, src, dst ipv4.Endpoint, m *udp.Meta, data [
 }
 
 func (u *UDP) take(s *Stack, m *udp.Meta, data []byte) ipv4.Drop {
-	d := u.Conn.Deliver(&s.udp.mem, m, data)
+	d := u.Conn.Deliver(&s.mem, m, data)
 	if d == ipv4.DropNone {
 		s.notify(&u.Sock, tcp.Readable)
 	}
@@ -205,7 +204,7 @@ func (u *UDP) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
 	if e := u.TakeError(); e != 0 {
 		return 0, e
 	}
-	n, ok := u.Queue.Pop(&u.stack.udp.mem, m, p)
+	n, ok := u.Queue.Pop(&u.stack.mem, m, p)
 	if !ok {
 		return 0, errno.EAGAIN
 	}
@@ -224,6 +223,6 @@ func (u *UDP) Close() {
 			break
 		}
 	}
-	u.Queue.Reset(&s.udp.mem)
+	u.Queue.Reset(&s.mem)
 	u.stack, u.Owner = nil, nil
 }

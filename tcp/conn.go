@@ -105,7 +105,7 @@ const (
 
 // Env is what all connections of a stack share.
 type Env struct {
-	Mem Memory
+	Mem *pkt.Memory // of the queues
 
 	// SynRetries, Retries2 and OrphanRetries are how often a SYN, a segment, and
 	// a segment of a connection that nobody holds any more is retransmitted before
@@ -293,7 +293,7 @@ func (c *Conn) fail(e errno.Errno) {
 func (c *Conn) close() {
 	c.setState(Closed)
 	c.timer.clear()
-	c.snd.q.clear(&c.env.Mem)
+	c.snd.q.clear(c.env.Mem)
 	c.snd.end = c.snd.una
 	c.rcv.acks = 0
 	if c.rcv.ooo != nil || c.flags&flagOrphan != 0 {
@@ -305,7 +305,7 @@ func (c *Conn) close() {
 func (c *Conn) dropUnreachable() {
 	c.rcv.ooo = nil
 	if c.flags&flagOrphan != 0 || c.readable() == 0 {
-		c.rcv.q.clear(&c.env.Mem)
+		c.rcv.q.clear(c.env.Mem)
 		c.rcv.read = c.rcv.nxt
 	}
 }
@@ -363,7 +363,7 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	} else {
 		c.flags |= flagWantWrite
 	}
-	if have := c.snd.q.grow(&c.env.Mem, used+n); have < used+n {
+	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
 		n = have - min(have, used)
 		c.flags |= flagWantWrite
 	}
@@ -408,7 +408,7 @@ func (c *Conn) consume(n uint32) {
 	if c.rcv.ooo != nil && c.rcv.ooo.n > 0 {
 		left++
 	}
-	c.rcv.q.drop(&c.env.Mem, n, left)
+	c.rcv.q.drop(c.env.Mem, n, left)
 	c.updateWindow()
 }
 

@@ -284,7 +284,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 		snd.small = s.Ack
 	}
 	if data > 0 {
-		snd.q.drop(&c.env.Mem, data, uint32(c.Unacked()))
+		snd.q.drop(c.env.Mem, data, uint32(c.Unacked()))
 		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 {
 			c.flags &^= flagWantWrite
 			c.events |= Writable
@@ -375,7 +375,7 @@ func (c *Conn) store(seq uint32, p []byte) uint32 {
 	r := &c.rcv
 	at := seq - r.read
 	n := uint32(len(p))
-	if have := r.q.grow(&c.env.Mem, at+n); have < at+n {
+	if have := r.q.grow(c.env.Mem, at+n); have < at+n {
 		if have <= at {
 			return 0
 		}

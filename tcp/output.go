@@ -288,11 +288,7 @@ func (c *Conn) free() uint32 {
 	n := c.Options.RcvBuf - used
 	// When the stack's memory runs out, peers are slowed down: what is still free
 	// is more than anybody may be promised.
-	m := &c.env.Mem
-	if left := m.Limit - m.Used(); n > left {
-		n = left
-	}
-	return n
+	return min(n, c.env.Mem.Left())
 }
 
 // window moves the right edge of the receive window and returns the field for

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
@@ -41,9 +42,10 @@ type Conn struct {
 func (c *Conn) Connected() bool { return c.Remote.Port != 0 }
 
 // Match says how well c fits a datagram from src to dst that came in by interface
-// ifindex: 0 if it may not have it, and the more, the more of c's own endpoints
-// and interface say so. The socket with the highest score gets the datagram; one
-// to a broadcast address goes to every socket with a score.
+// ifindex, or by any if that is 0, as an ICMP error about c's own may: 0 if c may not
+// have it, and the more, the more of c's own endpoints and interface say so. The
+// socket with the highest score gets the datagram; one to a broadcast address goes
+// to every socket with a score.
 //
 // A connected socket takes nothing from others than its peer.
 func (c *Conn) Match(src, dst ipv4.Endpoint, ifindex uint16) (score int) {
@@ -64,7 +66,7 @@ func (c *Conn) Match(src, dst ipv4.Endpoint, ifindex uint16) (score int) {
 		score += 4
 	}
 	if c.Ifindex != 0 {
-		if c.Ifindex != ifindex {
+		if c.Ifindex != ifindex && ifindex != 0 {
 			return 0
 		}
 		score += 2
@@ -73,7 +75,7 @@ func (c *Conn) Match(src, dst ipv4.Endpoint, ifindex uint16) (score int) {
 }
 
 // Deliver queues a datagram for the reader.
-func (c *Conn) Deliver(mem *Memory, m *Meta, payload []byte) ipv4.Drop {
+func (c *Conn) Deliver(mem *pkt.Memory, m *Meta, payload []byte) ipv4.Drop {
 	if c.Flags&ShutRd != 0 {
 		return ipv4.DropUDPBufferFull
 	}

@@ -26,6 +26,9 @@ func TestTheMostSpecificSocketMatches(t *testing.T) {
 			t.Errorf("%+v scores %d, %+v %d", conns[i-1], a, conns[i], b)
 		}
 	}
+	if conns[4].Match(src, dst, 0) == 0 {
+		t.Error("an ICMP error, which may come by any interface, does not find its socket")
+	}
 	for _, c := range []struct {
 		name string
 		conn Conn

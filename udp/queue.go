@@ -3,61 +3,9 @@ package udp
 import (
 	"unsafe"
 
-	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
-
-// chunkSize is the size of a chunk in bytes, header included: 1 KiB in minimal,
-// 2 KiB in client, 4 KiB in full.
-const chunkSize = 1024 << feature.Profile
-
-const chunkData = chunkSize - 8
-
-// chunk is the unit in which queues hold data.
-type chunk struct {
-	next *chunk
-	data [chunkData]byte
-}
-
-// Memory is the pool of chunks that all queues of a stack share, and the bound on
-// what they hold together. The zero Memory holds nothing: set Limit.
-type Memory struct {
-	free *chunk
-	kept uint32 // chunks in the free list
-	used uint32 // chunks that queues hold
-
-	// Limit is the number of bytes that all queues may hold together, in whole
-	// chunks.
-	Limit uint32
-	// Keep is the number of unused bytes that are kept for later; the rest is
-	// left to the garbage collector.
-	Keep uint32
-}
-
-// Used returns the number of bytes that queues hold.
-func (m *Memory) Used() uint32 { return m.used * chunkSize }
-
-func (m *Memory) get() *chunk {
-	m.used++
-	k := m.free
-	if k == nil {
-		return new(chunk)
-	}
-	m.free = k.next
-	m.kept--
-	k.next = nil
-	return k
-}
-
-func (m *Memory) put(k *chunk) {
-	m.used--
-	if m.kept >= m.Keep/chunkSize {
-		return
-	}
-	k.next = m.free
-	m.free = k
-	m.kept++
-}
 
 // Meta is what a receiver may ask about a datagram: its source, and what
 // IP_PKTINFO, IP_RECVTTL and IP_RECVTOS report.
@@ -80,7 +28,7 @@ func (m *Meta) bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(m)), 
 // the other in a chain of chunks. The zero Queue is empty, and an empty Queue
 // holds no memory.
 type Queue struct {
-	head, tail *chunk
+	head, tail *pkt.Chunk
 	rd, wr     uint16 // where to read in head, and to write in tail
 	n          uint32 // datagrams
 	size       uint32 // bytes, Overhead included
@@ -95,13 +43,13 @@ func (q *Queue) Size() int { return int(q.size) }
 // Push appends a datagram, if with it the queue holds no more than limit bytes:
 // SO_RCVBUF, Overhead included. An empty queue takes any datagram, so that no
 // limit shuts one out for good. m.Len is set.
-func (q *Queue) Push(mem *Memory, limit int, m *Meta, payload []byte) ipv4.Drop {
+func (q *Queue) Push(mem *pkt.Memory, limit int, m *Meta, payload []byte) ipv4.Drop {
 	need := Overhead + len(payload)
 	if q.n > 0 && int(q.size)+need > limit {
 		return ipv4.DropUDPBufferFull
 	}
-	chunks := (need - q.room() + chunkData - 1) / chunkData
-	if int(mem.used)+chunks > int(mem.Limit/chunkSize) {
+	chunks := (need - q.room() + pkt.ChunkLen - 1) / pkt.ChunkLen
+	if chunks*pkt.ChunkLen > int(mem.Left()) {
 		return ipv4.DropMemory
 	}
 	m.Len = uint16(len(payload))
@@ -117,21 +65,21 @@ func (q *Queue) room() int {
 	if q.tail == nil {
 		return 0
 	}
-	return chunkData - int(q.wr)
+	return pkt.ChunkLen - int(q.wr)
 }
 
-func (q *Queue) write(mem *Memory, p []byte) {
+func (q *Queue) write(mem *pkt.Memory, p []byte) {
 	for len(p) > 0 {
 		if q.room() == 0 {
-			k := mem.get()
+			k := mem.Get()
 			if q.tail == nil {
 				q.head = k
 			} else {
-				q.tail.next = k
+				q.tail.Next = k
 			}
 			q.tail, q.wr = k, 0
 		}
-		n := copy(q.tail.data[q.wr:], p)
+		n := copy(q.tail.Data[q.wr:], p)
 		q.wr += uint16(n)
 		p = p[n:]
 	}
@@ -160,7 +108,7 @@ func (q *Queue) NextLen() int {
 
 // Pop is Peek, and takes the datagram off the queue. What p has no room for is
 // lost, as recvmsg has it.
-func (q *Queue) Pop(mem *Memory, m *Meta, p []byte) (n int, ok bool) {
+func (q *Queue) Pop(mem *pkt.Memory, m *Meta, p []byte) (n int, ok bool) {
 	if n, ok = q.Peek(m, p); !ok {
 		return 0, false
 	}
@@ -168,10 +116,10 @@ func (q *Queue) Pop(mem *Memory, m *Meta, p []byte) (n int, ok bool) {
 	q.n--
 	q.size -= uint32(need)
 	rd := int(q.rd) + need
-	for k := q.head; k != nil && (rd >= chunkData || q.n == 0); k = q.head {
-		q.head = k.next
-		mem.put(k)
-		rd -= chunkData
+	for k := q.head; k != nil && (rd >= pkt.ChunkLen || q.n == 0); k = q.head {
+		q.head = k.Next
+		mem.Put(k)
+		rd -= pkt.ChunkLen
 	}
 	q.rd = uint16(rd)
 	if q.n == 0 {
@@ -181,7 +129,7 @@ func (q *Queue) Pop(mem *Memory, m *Meta, p []byte) (n int, ok bool) {
 }
 
 // Reset drops all datagrams and gives their memory back.
-func (q *Queue) Reset(mem *Memory) {
+func (q *Queue) Reset(mem *pkt.Memory) {
 	for ok := true; ok; {
 		_, ok = q.Pop(mem, new(Meta), nil)
 	}
@@ -191,12 +139,12 @@ func (q *Queue) Reset(mem *Memory) {
 // stopped.
 //
 //go:noinline
-func read(k *chunk, at int, p []byte) (*chunk, int) {
+func read(k *pkt.Chunk, at int, p []byte) (*pkt.Chunk, int) {
 	for len(p) > 0 {
-		if at == chunkData {
-			k, at = k.next, 0
+		if at == pkt.ChunkLen {
+			k, at = k.Next, 0
 		}
-		n := copy(p, k.data[at:])
+		n := copy(p, k.Data[at:])
 		p = p[n:]
 		at += n
 	}

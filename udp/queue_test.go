@@ -6,12 +6,13 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
-func newMemory() *Memory { return &Memory{Limit: 1 << 20, Keep: 16 * chunkSize} }
+func newMemory() *pkt.Memory { return &pkt.Memory{Limit: 1 << 20, Keep: 16 * pkt.ChunkSize} }
 
-func push(t *testing.T, q *Queue, mem *Memory, limit int, payload string, want ipv4.Drop) {
+func push(t *testing.T, q *Queue, mem *pkt.Memory, limit int, payload string, want ipv4.Drop) {
 	t.Helper()
 	m := Meta{Src: epB, Dst: hostA, Ifindex: 2, TTL: 64, TOS: 0x10}
 	if d := q.Push(mem, limit, &m, []byte(payload)); d != want {
@@ -50,7 +51,7 @@ func TestQueueKeepsOrderAndMeta(t *testing.T) {
 	if _, ok := q.Pop(mem, &Meta{}, nil); ok || q.Size() != 0 || q.NextLen() != 0 {
 		t.Error("not empty")
 	}
-	if q != (Queue{}) || mem.used != 0 {
+	if q != (Queue{}) || mem.Used() != 0 {
 		t.Error("an empty queue holds memory")
 	}
 }
@@ -82,7 +83,7 @@ func TestQueueIsBoundedByTheReceiveBuffer(t *testing.T) {
 	push(t, &q, mem, limit, full+"x", ipv4.DropUDPBufferFull)
 	push(t, &q, mem, limit, full, ipv4.DropNone)
 	q.Reset(mem)
-	if mem.used != 0 || q != (Queue{}) {
+	if mem.Used() != 0 || q != (Queue{}) {
 		t.Error("Reset left memory")
 	}
 	// Empty datagrams fill it too.
@@ -98,22 +99,22 @@ func TestQueueIsBoundedByTheReceiveBuffer(t *testing.T) {
 
 func TestQueueIsBoundedByTheStacksMemory(t *testing.T) {
 	var q, other Queue
-	mem := &Memory{Limit: 4*chunkSize + 1}
+	mem := &pkt.Memory{Limit: 4*pkt.ChunkSize + 1}
 	push(t, &other, mem, 1<<20, "", ipv4.DropNone)
-	push(t, &q, mem, 1<<20, string(make([]byte, 3*chunkData-Overhead+1)), ipv4.DropMemory)
-	if q != (Queue{}) || mem.used != 1 {
-		t.Errorf("a refused datagram takes %d chunks", mem.used)
+	push(t, &q, mem, 1<<20, string(make([]byte, 3*pkt.ChunkLen-Overhead+1)), ipv4.DropMemory)
+	if q != (Queue{}) || mem.Used() != 1*pkt.ChunkSize {
+		t.Errorf("a refused datagram takes %d chunks", mem.Used()/pkt.ChunkSize)
 	}
-	push(t, &q, mem, 1<<20, string(make([]byte, 3*chunkData-Overhead)), ipv4.DropNone)
+	push(t, &q, mem, 1<<20, string(make([]byte, 3*pkt.ChunkLen-Overhead)), ipv4.DropNone)
 	push(t, &q, mem, 1<<20, "", ipv4.DropMemory)
-	push(t, &other, mem, 1<<20, string(make([]byte, chunkData-2*Overhead)), ipv4.DropNone) // fits its chunk
+	push(t, &other, mem, 1<<20, string(make([]byte, pkt.ChunkLen-2*Overhead)), ipv4.DropNone) // fits its chunk
 	push(t, &other, mem, 1<<20, "", ipv4.DropMemory)
-	if mem.Used() != 4*chunkSize {
+	if mem.Used() != 4*pkt.ChunkSize {
 		t.Error(mem.Used())
 	}
 	q.Pop(mem, &Meta{}, nil)
 	push(t, &other, mem, 1<<20, "", ipv4.DropNone)
-	if mem.free != nil {
+	if mem.Kept() != 0 {
 		t.Error("Keep is 0, and something is kept")
 	}
 }
@@ -125,11 +126,11 @@ func TestQueueAgreesWithAList(t *testing.T) {
 		m Meta
 		p []byte
 	}
-	mem := &Memory{Limit: 100 * chunkSize, Keep: 3 * chunkSize}
+	mem := &pkt.Memory{Limit: 100 * pkt.ChunkSize, Keep: 3 * pkt.ChunkSize}
 	for run := 0; run < 60; run++ {
 		var q Queue
 		var list []item
-		size, most := 0, 1+r.IntN(3*chunkSize)
+		size, most := 0, 1+r.IntN(3*pkt.ChunkSize)
 		for step := 0; step < 300; step++ {
 			if r.IntN(5) < 3 {
 				p := make([]byte, r.IntN(most))
@@ -164,14 +165,14 @@ func TestQueueAgreesWithAList(t *testing.T) {
 				t.Fatalf("%d datagrams, %d bytes; want %d, %d", q.Count(), q.Size(), len(list), size)
 			}
 			// What it holds is what it counts, but for the ends of the first and last chunk.
-			if held := int(mem.Used()); len(list) == 0 && held != 0 || held > size+size/chunkData*8+2*chunkSize {
+			if held := int(mem.Used()); len(list) == 0 && held != 0 || held > size+size/pkt.ChunkLen*8+2*pkt.ChunkSize {
 				t.Fatalf("%d bytes held for %d", held, size)
 			}
 		}
 		q.Reset(mem)
 	}
-	if mem.used != 0 || mem.kept > 3 {
-		t.Errorf("%d chunks used, %d kept", mem.used, mem.kept)
+	if mem.Used() != 0 || mem.Kept() > 3*pkt.ChunkSize {
+		t.Errorf("%d chunks used, %d kept", mem.Used()/pkt.ChunkSize, mem.Kept()/pkt.ChunkSize)
 	}
 }
 
@@ -201,7 +202,7 @@ func TestSizes(t *testing.T) {
 	if Overhead != 16 {
 		t.Errorf("Meta has %d bytes", Overhead)
 	}
-	if n := unsafe.Sizeof(chunk{}); unsafe.Sizeof(uintptr(0)) == 8 && n != chunkSize {
+	if n := unsafe.Sizeof(pkt.Chunk{}); unsafe.Sizeof(uintptr(0)) == 8 && n != pkt.ChunkSize {
 		t.Errorf("a chunk has %d bytes", n)
 	}
 }
@@ -211,7 +212,7 @@ func FuzzQueue(f *testing.F) {
 	f.Add([]byte{255, 255, 255, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var q Queue
-		mem := &Memory{Limit: 8 * chunkSize, Keep: chunkSize}
+		mem := &pkt.Memory{Limit: 8 * pkt.ChunkSize, Keep: pkt.ChunkSize}
 		var sizes []int
 		payload, buf := make([]byte, 256*40), make([]byte, 256*40)
 		next, want := byte(0), byte(0)

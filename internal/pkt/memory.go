@@ -1,0 +1,67 @@
+package pkt
+
+import "github.com/bonsainet/bonsai/internal/feature"
+
+// ChunkSize is the size of a Chunk in bytes: 1 KiB in minimal, 4 KiB in client and
+// in full.
+const ChunkSize = 1024 << (2 * min(feature.Profile, 1))
+
+// ChunkLen is the number of bytes that a Chunk holds.
+const ChunkLen = ChunkSize - 8
+
+// Chunk is the unit in which sockets hold data.
+type Chunk struct {
+	Next *Chunk
+	Data [ChunkLen]byte
+}
+
+// Memory is the pool of Chunks that all sockets of a stack share, and the bound on
+// what they hold together. The zero Memory holds nothing: set Limit.
+type Memory struct {
+	free *Chunk
+	kept uint32 // chunks in the free list
+	used uint32 // chunks that sockets hold
+
+	// Limit is the number of bytes that all sockets may hold together, in whole
+	// chunks.
+	Limit uint32
+	// Keep is the number of unused bytes that are kept for later; the rest is left
+	// to the garbage collector.
+	Keep uint32
+}
+
+// Kept returns the number of unused bytes that are kept for later.
+func (m *Memory) Kept() uint32 { return m.kept * ChunkSize }
+
+// Used returns the number of bytes that sockets hold.
+func (m *Memory) Used() uint32 { return m.used * ChunkSize }
+
+// Left returns the number of bytes of data that sockets may still take.
+func (m *Memory) Left() uint32 { return (m.Limit/ChunkSize - m.used) * ChunkLen }
+
+// Get returns a Chunk whose Next is nil, or nil at the limit.
+func (m *Memory) Get() *Chunk {
+	if m.used >= m.Limit/ChunkSize {
+		return nil
+	}
+	m.used++
+	k := m.free
+	if k == nil {
+		return new(Chunk)
+	}
+	m.free = k.Next
+	m.kept--
+	k.Next = nil
+	return k
+}
+
+// Put takes a Chunk back.
+func (m *Memory) Put(k *Chunk) {
+	m.used--
+	if m.kept >= m.Keep/ChunkSize {
+		return
+	}
+	k.Next = m.free
+	m.free = k
+	m.kept++
+}
