@@ -1,0 +1,60 @@
+package socket
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/stack"
+)
+
+// Listener waits for connections (feature listen).
+type Listener struct {
+	sock
+	eng stack.Listener
+}
+
+func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error) {
+	l := &Listener{sock: sock{s: s}}
+	l.eng.Owner = &l.sock
+	l.eng.New = l.newConn
+	e := l.lock()
+	if e == 0 {
+		e, _ = s.eng.Listen(&l.eng, local, backlog).(errno.Errno)
+	}
+	s.mu.Unlock()
+	if e != 0 {
+		return nil, e
+	}
+	return l, nil
+}
+
+func (l *Listener) newConn() *stack.Conn { return &l.s.NewConn().eng }
+
+// Accept waits for a connection, until the deadline for reading.
+func (l *Listener) Accept() (c *Conn, err error) {
+	w, e := l.begin(&l.r)
+	for e == 0 {
+		if ec := l.eng.Accept(); ec != nil {
+			c = ec.Owner.(*Conn)
+			break
+		}
+		w, e = l.wait(&l.r, w, pkt.Never)
+	}
+	l.end(&l.r, w)
+	return c, e.Err()
+}
+
+// Close stops listening and resets the connections that nobody has accepted;
+// calls of Accept return ErrClosed.
+func (l *Listener) Close() error {
+	e := l.sock.close()
+	if e == 0 {
+		l.eng.Close(l.s.clock.Now())
+		l.s.run()
+	}
+	l.s.mu.Unlock()
+	return e.Err()
+}
+
+// Local returns the endpoint that l is bound to.
+func (l *Listener) Local() ipv4.Endpoint { return l.eng.Local() }

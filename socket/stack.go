@@ -1,0 +1,240 @@
+// Package socket is blocking sockets over a stack: Conn (TCP), Packet (UDP),
+// Raw and Listener, with deadlines in stack time. It knows neither package net
+// nor package time: see socket/gonet for those.
+//
+// A Stack has one lock. One goroutine for each device waits for frames, and takes
+// them in under the lock, a batch at a time; calls of the application send inline,
+// on their own goroutine. There is no goroutine and no timer for each connection.
+//
+// All methods may be called from several goroutines. Reads of one socket are
+// served one after the other, and so are writes.
+//
+// Errors are of type stack.Errno: Linux's numbers, ErrClosed and ErrDeadline.
+package socket
+
+import (
+	"sync"
+
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/stack"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// Time is a point on the stack's clock, in nanoseconds.
+type Time = pkt.Time
+
+// Errno is the type of all errors.
+type Errno = errno.Errno
+
+// Errors that are no numbers of Linux's.
+const (
+	ErrClosed   Errno = 255 // the socket or the stack was closed by ourselves
+	ErrDeadline Errno = 254 // the deadline has passed
+)
+
+// A Clock tells a Stack the time. wall.Clock and emu.Virtual, for emulated links,
+// are Clocks too; so stack and link can share one.
+type Clock interface {
+	// Now never runs backwards. It is safe for concurrent use.
+	Now() Time
+
+	// Timer returns a function that sets a timer: f is called once at that time
+	// or soon after, on any goroutine, but not by set. Setting it again replaces
+	// the time. set is not called concurrently.
+	Timer(f func()) (set func(at Time))
+}
+
+// Stack is a stack with a lock, a clock and goroutines that serve its devices.
+type Stack struct {
+	mu       sync.Mutex
+	eng      *stack.Stack
+	clock    Clock
+	set      func(at Time) // of the alarm
+	armed    Time          // when the alarm goes off, Never if it is off
+	sleepers sleepers
+	free     *waiter
+	nfree    int
+	devs     []netif.Device
+	closed   bool
+
+	// Scratch is for those who build on the stack: buffers to copy by.
+	Scratch sync.Pool
+}
+
+// New returns a Stack with a loopback interface that is down.
+func New(cfg stack.Config, clock Clock) *Stack {
+	s := &Stack{eng: stack.New(cfg), clock: clock, armed: pkt.Never}
+	s.set = clock.Timer(s.alarm)
+	return s
+}
+
+// Batches of frames from a device: a pump begins with few buffers, and takes more
+// when they don't suffice. An idle stack should be small.
+const (
+	firstBatch = 4
+	maxBatch   = 8 << (3 * min(feature.Profile, 1)) // 8 in minimal, else 64
+)
+
+// Attach adds an interface on dev, which the stack then owns, and returns its
+// index. The interface is down: see Ioctl. Errors are those of
+// stack.Stack.AddInterface.
+func (s *Stack) Attach(name string, dev netif.Device) (ifindex int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, ErrClosed
+	}
+	if ifindex, err = s.eng.AddInterface(name, dev); err == nil {
+		s.devs = append(s.devs, dev)
+		go s.pump(ifindex, dev, s.buffers(nil, firstBatch))
+	}
+	return ifindex, err
+}
+
+// pump takes in what dev receives, until it is closed.
+func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
+	for {
+		n, err := dev.Recv(bufs)
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return
+		}
+		s.eng.Input(s.clock.Now(), ifindex, bufs[:n])
+		s.run()
+		if n == len(bufs) && n < maxBatch {
+			bufs = s.buffers(bufs, n)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// buffers appends n buffers to bufs.
+func (s *Stack) buffers(bufs []*netif.Buf, n int) []*netif.Buf {
+	for range n {
+		bufs = append(bufs, s.eng.NewBuf())
+	}
+	return bufs
+}
+
+// run sends what is due and wakes those who wait for what has changed. It is to be
+// called with the lock held, after anything that changes the stack.
+func (s *Stack) run() {
+	next := s.eng.Poll(s.clock.Now())
+	for {
+		owner, e, ok := s.eng.Ready()
+		if !ok {
+			break
+		}
+		var k *sock
+		switch o := owner.(type) {
+		case *Conn:
+			k = &o.sock
+		case *sock:
+			k = o
+		default: // closed meanwhile
+			continue
+		}
+		if e&(tcp.Readable|tcp.Failed|stack.Acceptable) != 0 {
+			s.wake(k.r.head)
+		}
+		if e&(tcp.Writable|tcp.Opened|tcp.Failed) != 0 {
+			s.wake(k.w.head)
+		}
+	}
+	s.arm(next)
+}
+
+// arm makes the alarm go off at at, or earlier: a deadline that moves out, as with
+// every ACK, leaves the alarm alone. It goes off early then, and is armed anew.
+func (s *Stack) arm(at Time) {
+	if at < s.armed {
+		s.armed = at
+		s.set(at)
+	}
+}
+
+func (s *Stack) alarm() {
+	s.mu.Lock()
+	s.armed = pkt.Never
+	if !s.closed {
+		now := s.clock.Now()
+		for s.sleepers.next() <= now {
+			s.wake(s.sleepers[0])
+		}
+		s.run()
+		s.arm(s.sleepers.next())
+	}
+	s.mu.Unlock()
+}
+
+// Ioctl configures the stack: see stack.Stack.Ioctl.
+func (s *Stack) Ioctl(req uint32, arg any) error {
+	s.mu.Lock()
+	err := s.eng.Ioctl(req, arg)
+	s.run()
+	s.mu.Unlock()
+	return err
+}
+
+// Do calls f with the engine, which no one else uses meanwhile. f must not block,
+// nor call methods of this package.
+func (s *Stack) Do(f func(*stack.Stack)) {
+	s.mu.Lock()
+	f(s.eng)
+	s.run()
+	s.mu.Unlock()
+}
+
+// Now returns the time by the stack's clock.
+func (s *Stack) Now() Time { return s.clock.Now() }
+
+// Close closes the devices and fails all calls, those that block included, with
+// ErrClosed. Peers are not told: close connections before.
+func (s *Stack) Close() error {
+	s.mu.Lock()
+	devs := s.devs
+	s.devs = nil
+	closed := s.closed
+	s.closed = true
+	for len(s.sleepers) > 0 {
+		s.wake(s.sleepers[0])
+	}
+	s.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	var err error
+	for _, d := range devs {
+		if e := d.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// Listen waits for connections to local, whose address may be 0.0.0.0 for any, and
+// whose port may be 0 for a free one (feature listen, else EOPNOTSUPP). backlog is
+// how many may wait for Accept. Errors are those of stack.Stack.Listen.
+func (s *Stack) Listen(local ipv4.Endpoint, backlog int) (*Listener, error) {
+	if !feature.Listen {
+		return nil, errno.EOPNOTSUPP
+	}
+	return s.newListener(local, backlog)
+}
+
+// OpenRaw opens a raw socket for protocol proto (feature rawsock, else
+// EPROTONOSUPPORT).
+func (s *Stack) OpenRaw(proto uint8) (*Raw, error) {
+	if !feature.RawSock {
+		return nil, errno.EPROTONOSUPPORT
+	}
+	return s.newRaw(proto)
+}

@@ -1,0 +1,244 @@
+package socket
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+// sock is what the sockets have in common: two sides, for those who read (or
+// accept) and for those who write (or connect).
+type sock struct {
+	s      *Stack
+	r, w   side
+	closed bool
+}
+
+// side is one direction of a socket: the callers in the order in which they are
+// served, and when they give up. It takes 16 bytes when nobody waits.
+type side struct {
+	head     *waiter
+	deadline Time // 0: none
+}
+
+// waiter is a caller that waits, or did and has not finished yet.
+type waiter struct {
+	next *waiter // behind it on its side, or in Stack.free
+	wake chan struct{}
+	at   Time
+	pos  int32 // in Stack.sleepers, from 1; 0: awake
+}
+
+// begin begins a call for side d: it locks the stack and waits for the caller's
+// turn. It returns the caller's waiter, if it got one, and an error if the call is
+// to fail. end follows in any case.
+func (k *sock) begin(d *side) (w *waiter, e errno.Errno) {
+	k.s.mu.Lock()
+	if e = k.check(d); e == 0 && d.head != nil {
+		w, e = k.wait(d, nil, pkt.Never)
+	}
+	return w, e
+}
+
+// check returns an error if calls for side d are to fail.
+func (k *sock) check(d *side) errno.Errno {
+	switch {
+	case k.isClosed():
+		return ErrClosed
+	case d.deadline != 0 && d.deadline <= k.s.clock.Now():
+		return ErrDeadline
+	}
+	return 0
+}
+
+// wait waits for something to change for side d, till limit at the latest, and for
+// the caller's turn. w is the caller's waiter, nil at first.
+func (k *sock) wait(d *side, w *waiter, limit Time) (*waiter, errno.Errno) {
+	if w == nil {
+		w = k.s.join(d)
+	}
+	if d.deadline != 0 {
+		limit = min(limit, d.deadline)
+	}
+	for {
+		k.s.sleep(w, limit)
+		if e := k.check(d); e != 0 || d.head == w {
+			return w, e
+		}
+	}
+}
+
+// join puts the caller at the end of d's line.
+func (s *Stack) join(d *side) *waiter {
+	w := s.free
+	if w != nil {
+		s.free, w.next = w.next, nil
+		s.nfree--
+	} else {
+		w = &waiter{wake: make(chan struct{}, 1)}
+	}
+	p := &d.head
+	for *p != nil {
+		p = &(*p).next
+	}
+	*p = w
+	return w
+}
+
+// sleep unlocks the stack until w is woken, by the alarm if by nobody else.
+func (s *Stack) sleep(w *waiter, until Time) {
+	w.at = until
+	s.sleepers.push(w)
+	s.arm(until)
+	s.mu.Unlock()
+	<-w.wake
+	s.mu.Lock()
+}
+
+// end ends a call: the next in line is served, and the stack is unlocked.
+func (k *sock) end(d *side, w *waiter) {
+	if w != nil {
+		k.leave(d, w)
+	}
+	k.s.mu.Unlock()
+}
+
+func (k *sock) leave(d *side, w *waiter) {
+	p := &d.head
+	for *p != w {
+		p = &(*p).next
+	}
+	*p, w.next = w.next, nil
+	s := k.s
+	s.wake(d.head)
+	if s.nfree < maxFree {
+		s.free, w.next = w, s.free
+		s.nfree++
+	}
+}
+
+// maxFree is how many waiters a stack keeps for later.
+const maxFree = 64
+
+// wake wakes w, if it is there and asleep.
+func (s *Stack) wake(w *waiter) {
+	if w != nil && w.pos != 0 {
+		s.sleepers.remove(w)
+		w.wake <- struct{}{} // never blocks: it sleeps, so its channel is empty
+	}
+}
+
+// wakeAll makes all who wait on side d look again.
+func (k *sock) wakeAll(d *side) {
+	for w := d.head; w != nil; w = w.next {
+		k.s.wake(w)
+	}
+}
+
+func (k *sock) isClosed() bool { return k.closed || k.s.closed }
+
+// lock begins a call that never waits; Unlock follows in any case.
+func (k *sock) lock() errno.Errno {
+	k.s.mu.Lock()
+	if k.isClosed() {
+		return ErrClosed
+	}
+	return 0
+}
+
+// close locks the stack and makes all calls fail.
+func (k *sock) close() errno.Errno {
+	e := k.lock()
+	k.closed = true
+	k.wakeAll(&k.r)
+	k.wakeAll(&k.w)
+	return e
+}
+
+// setDeadlines sets those of d1 and d2, which may be the same.
+func (k *sock) setDeadlines(d1, d2 *side, t Time) error {
+	e := k.lock()
+	if e == 0 {
+		d1.deadline = t
+		k.wakeAll(d1)
+		d2.deadline = t
+		k.wakeAll(d2)
+	}
+	k.s.mu.Unlock()
+	return e.Err()
+}
+
+// SetDeadline makes calls fail with ErrDeadline from time t on, those that block
+// already included; 0 is never.
+func (k *sock) SetDeadline(t Time) error { return k.setDeadlines(&k.r, &k.w, t) }
+
+// SetReadDeadline is SetDeadline for calls that receive or accept.
+func (k *sock) SetReadDeadline(t Time) error { return k.setDeadlines(&k.r, &k.r, t) }
+
+// SetWriteDeadline is SetDeadline for calls that send or connect.
+func (k *sock) SetWriteDeadline(t Time) error { return k.setDeadlines(&k.w, &k.w, t) }
+
+// Stack returns the stack that the socket belongs to.
+func (k *sock) Stack() *Stack { return k.s }
+
+// sleepers are the waiters that sleep: a heap by the time at which they are to be
+// woken at the latest, pkt.Never for most.
+type sleepers []*waiter
+
+// next returns when the first one is to be woken.
+func (h sleepers) next() Time {
+	if len(h) == 0 {
+		return pkt.Never
+	}
+	return h[0].at
+}
+
+func (h *sleepers) push(w *waiter) {
+	*h = append(*h, w)
+	h.up(len(*h)-1, w)
+}
+
+func (h *sleepers) remove(w *waiter) {
+	v := *h
+	i, n := int(w.pos)-1, len(v)-1
+	w.pos = 0
+	last := v[n]
+	v[n] = nil
+	*h = v[:n]
+	if i < n {
+		h.up(h.down(i, last), last)
+	}
+}
+
+// up puts w at i or nearer to the root.
+func (h sleepers) up(i int, w *waiter) {
+	for i > 0 {
+		p := (i - 1) / 2
+		if h[p].at <= w.at {
+			break
+		}
+		h[i] = h[p]
+		h[i].pos = int32(i + 1)
+		i = p
+	}
+	h[i] = w
+	w.pos = int32(i + 1)
+}
+
+// down makes room for w at i or nearer to the leaves, and returns where.
+func (h sleepers) down(i int, w *waiter) int {
+	for {
+		k := 2*i + 1
+		if k >= len(h) {
+			return i
+		}
+		if k+1 < len(h) && h[k+1].at < h[k].at {
+			k++
+		}
+		if h[k].at >= w.at {
+			return i
+		}
+		h[i] = h[k]
+		h[i].pos = int32(i + 1)
+		i = k
+	}
+}
