@@ -48,8 +48,7 @@ func (q *Queue) Push(mem *pkt.Memory, limit int, m *Meta, payload []byte) ipv4.D
 	if q.n > 0 && int(q.size)+need > limit {
 		return ipv4.DropUDPBufferFull
 	}
-	chunks := (need - q.room() + pkt.ChunkLen - 1) / pkt.ChunkLen
-	if chunks*pkt.ChunkLen > int(mem.Left()) {
+	if need-q.room() > int(mem.Left()) {
 		return ipv4.DropMemory
 	}
 	m.Len = uint16(len(payload))
