@@ -273,10 +273,15 @@ var stdBudget = map[string]int64{
 	"internal/byteorder":      500,
 	"math/rand/v2":            2_000,
 	"math/bits":               500,
-	"encoding/binary":         1_000,
 	"errors":                  1_000,
-	"sync":                    4_000,
-	"sync/atomic":             500,
+	// What encoding/binary imports, and initialises.
+	"encoding/binary": 1_000,
+	"iter":            100,
+	"math":            100,
+	"reflect":         200,
+	"unicode":         800,
+	"sync":            4_000,
+	"sync/atomic":     500,
 }
 
 // needs skips the test as long as the program pkg is not there.
