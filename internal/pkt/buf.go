@@ -84,6 +84,9 @@ func NewPool(size, keep int) Pool { return Pool{free: make([]*Buf, 0, keep), siz
 // Size returns the size of the largest frame that fits the pool's Bufs.
 func (p *Pool) Size() int { return p.size }
 
+// Len returns the number of unused Bufs.
+func (p *Pool) Len() int { return len(p.free) }
+
 // Get returns an empty Buf, from the free list if it has one.
 //
 //go:noinline
