@@ -127,6 +127,9 @@ func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
 func (t *Table) Add(r *Route) errno.Errno {
 	r.Dst = r.Dst.Masked()
 	r.net, r.mask = r.Dst.Addr.Uint32(), ipv4.Mask(r.Dst.Bits).Uint32()
+	if len(t.list) >= maxRoutes() && !(feature.Redirect && t.makeRoom()) {
+		return errno.ENOBUFS
+	}
 	at := len(t.list)
 	for i := len(t.list) - 1; i >= 0; i-- {
 		x := t.list[i]
@@ -137,9 +140,6 @@ func (t *Table) Add(r *Route) errno.Errno {
 			(x.Metric > r.Metric || x.Metric == r.Metric && r.Proto != ProtoKernel) {
 			at = i
 		}
-	}
-	if len(t.list) >= maxRoutes() {
-		return errno.ENOBUFS
 	}
 	c := new(Route)
 	*c = *r

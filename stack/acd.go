@@ -1,10 +1,64 @@
 package stack
 
 import (
+	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 )
 
-func (s *Stack) inputACD(ifc *netif.Interface, a *netif.ARP) {}
+// ProbeAddress starts to find out whether another host on the link of interface
+// ifindex has address a (feature acd, RFC 5227), to be used before SIOCSIFADDR. It
+// takes up to 7 s of polling: see AddressState. When the address is configured
+// after that, it is announced and defended. It returns ENODEV or ENETDOWN.
+func (s *Stack) ProbeAddress(now pkt.Time, ifindex int, a ipv4.Addr) error {
+	s.now = now
+	i := s.interfaceByIndex(int32(ifindex))
+	if i == nil || i.Dev == nil {
+		return errno.ENODEV
+	}
+	if !i.IsUp() {
+		return errno.ENETDOWN
+	}
+	if i.ACD == nil {
+		i.ACD = new(netif.ACD)
+	}
+	i.ACD.Start(now, a, s.random())
+	return nil
+}
 
-func (s *Stack) pollACD(ifc *netif.Interface) pkt.Time { return pkt.Never }
+// AddressState returns what ProbeAddress has found out for interface ifindex, 0 if
+// it was not called, and the hardware address of the other host after a conflict.
+func (s *Stack) AddressState(ifindex int) (netif.ACDState, netif.MAC) {
+	i := s.interfaceByIndex(int32(ifindex))
+	if i == nil || i.ACD == nil {
+		return 0, netif.MAC{}
+	}
+	return i.ACD.State, i.ACD.Other
+}
+
+// ownACD announces an address that was probed for and has now been configured.
+func (s *Stack) ownACD(i *netif.Interface, a ipv4.Addr) {
+	if i.ACD != nil && i.ACD.Addr == a {
+		i.ACD.Own(s.now)
+	}
+}
+
+// inputACD shows an ARP packet to the conflict detection of its interface.
+func (s *Stack) inputACD(i *netif.Interface, a *netif.ARP) { i.ACD.Input(s.now, a, &i.HW) }
+
+// pollACD sends the probes and announcements that are due.
+func (s *Stack) pollACD(i *netif.Interface) pkt.Time {
+	if i.ACD.State == netif.ACDOwned && !i.IsLocal(i.ACD.Addr) {
+		i.ACD = nil // the address was given up
+		return pkt.Never
+	}
+	var a netif.ARP
+	for {
+		send, next := i.ACD.Poll(s.now, &i.HW, &a)
+		if !send {
+			return next
+		}
+		s.sendARP(i, &a, &netif.BroadcastMAC)
+	}
+}

@@ -60,6 +60,9 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 	i.Addrs[at] = *a
 	s.connect(i, a)
 	s.routes.Touch()
+	if feature.ACD {
+		s.ownACD(i, a.Local)
+	}
 	return 0
 }
 

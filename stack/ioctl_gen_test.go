@@ -27,7 +27,7 @@ var (
 	}
 	// None of them can be an address above: of an address that is one host's and
 	// also a broadcast address, Linux believes what it heard first.
-	genBrds = []ipv4.Addr{{198, 18, 0, 255}, {198, 18, 255, 255}, {198, 19, 255, 255}, {198, 18, 3, 255}, {0, 0, 0, 0}, {255, 255, 255, 255}}
+	genBrds  = []ipv4.Addr{{198, 18, 0, 255}, {198, 18, 255, 255}, {198, 19, 255, 255}, {198, 18, 3, 255}, {0, 0, 0, 0}, {255, 255, 255, 255}}
 	genMasks = []ipv4.Addr{
 		{255, 255, 255, 0}, {255, 255, 255, 0}, {255, 255, 0, 0}, {255, 254, 0, 0}, {255, 255, 255, 252}, {255, 255, 255, 254},
 		{255, 255, 255, 255}, {0, 0, 0, 0}, {255, 0, 255, 0}, {0, 255, 255, 255}, {255, 255, 255, 128},
@@ -170,18 +170,9 @@ func (w *twin) generate() *call {
 		}
 		return c
 	}
-	c := &call{req: 0x8900 + uint32(w.rnd.IntN(256)), arg: make([]byte, 128)}
-	if w.unlisted(c.req) {
-		c.req = 0x8999
-	}
+	c := &call{req: pick(w, []uint32{0x8918 - 1<<8, 0x891f, 0x8999, 0x5401, 0x890f, 0x8928}), arg: make([]byte, 128)}
 	copy(c.arg, pick(w, genNames))
 	return c
-}
-
-// unlisted reports whether req is one that the kernel knows, and either
-// generate makes elsewhere or the stack leaves out.
-func (w *twin) unlisted(req uint32) bool {
-	return true
 }
 
 // String gives the request, the name or the address first, and the rest.

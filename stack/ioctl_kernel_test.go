@@ -283,6 +283,49 @@ func (w *twin) run(calls int) {
 	}
 }
 
+// leftOut are the requests that the kernel knows and the stack does not: ENOTTY.
+var leftOut = []struct {
+	from, to uint32
+	what     string
+}{
+	{0x8901, 0x8907, "SIGIO, and time stamps of a socket: not the stack's"},
+	{0x890d, 0x890d, "SIOCRTMSG: was never done"},
+	{0x8929, 0x8932, "slaves; multicast groups of the link"},
+	{0x8934, 0x8937, "private flags; the link's broadcast address"},
+	{0x8940, 0x8941, "bridges"},
+	{0x8947, 0x894c, "MII registers; offloads"},
+	{0x8982, 0x8983, "VLAN interfaces"},
+	{0x8990, 0x89b1, "bonds, bridges, hardware time stamps"},
+	{0x89f0, 0x89ff, "a driver's own"},
+}
+
+// TestIoctlUnknownRequests compares what becomes of every request from 0x8900 to
+// 0x89ff, with an interface that exists and one that does not.
+func TestIoctlUnknownRequests(t *testing.T) {
+	runtime.LockOSThread()
+	k := newKernel(t)
+	defer k.close()
+	w := newTwin(t, k, 0)
+	for req := uint32(0x8900); req < 0x8a00; req++ {
+		if req == SIOCETHTOOL { // its pointer comes first in the kernel: see TestEthtool
+			continue
+		}
+		for _, name := range []string{"eth0", "nodev"} {
+			c := &call{req: req, arg: make([]byte, 128)}
+			copy(c.arg, name)
+			want := k.ioctl(c.clone())
+			for _, l := range leftOut {
+				if l.from <= req && req <= l.to {
+					want = errno.ENOTTY
+				}
+			}
+			if e := ioctlC(w.s, c.clone()); e != want {
+				t.Errorf("%#x %s: %d, want %d", req, name, e, want)
+			}
+		}
+	}
+}
+
 // addresses prints what the stack has.
 func (w *twin) addresses() string {
 	var b strings.Builder

@@ -19,9 +19,11 @@ func (d *idleDevice) Close() error                   { return nil }
 // newTestStack returns a stack with lo and eth0, eth1... over devs, all down and
 // without addresses.
 func newTestStack(devs ...netif.Device) *Stack {
-	s := &Stack{ifaces: []*netif.Interface{netif.NewInterface("lo", 1, nil, 1)}}
+	s := New(Config{Seed: 1})
 	for k, d := range devs {
-		s.ifaces = append(s.ifaces, netif.NewInterface("eth"+string(rune('0'+k)), int32(k+2), d, 1))
+		if _, err := s.AddInterface("eth"+string(rune('0'+k)), d); err != nil {
+			panic(err)
+		}
 	}
 	return s
 }
