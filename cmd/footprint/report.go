@@ -26,7 +26,7 @@ type report struct {
 
 // A row is what one program adds to the empty one.
 type row struct {
-	Profile string `json:"profile"`
+	Profile string `json:"profile"` // "" for net.Dial
 	Layer   string `json:"layer"`
 	lab.Sizes
 	Flash int64  `json:"flash"`
@@ -40,14 +40,21 @@ func profiles(ctx context.Context, b *lab.Builder, arch string) (*report, error)
 		return nil, err
 	}
 	r.Empty = base.Sizes
+	var targets []lab.Target
 	for _, p := range table.Profiles {
 		for _, l := range layers {
+			if l == netDial {
+				continue
+			}
 			r.Rows = append(r.Rows, row{Profile: p, Layer: l.Name})
+			targets = append(targets, lab.Target{Package: l.Package, Tags: p, GOARCH: arch})
 		}
 	}
+	r.Rows = append(r.Rows, row{Layer: netDial.Name})
+	targets = append(targets, lab.Target{Package: netDial.Package, GOARCH: arch})
 	lab.Parallel(len(r.Rows), func(i int) {
-		row, l := &r.Rows[i], layers[i%len(layers)]
-		bin, err := b.Measure(ctx, lab.Target{Package: l.Package, Tags: row.Profile, GOARCH: arch})
+		row := &r.Rows[i]
+		bin, err := b.Measure(ctx, targets[i])
 		if err != nil {
 			row.Error = err.Error()
 			return

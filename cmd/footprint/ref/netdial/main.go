@@ -8,18 +8,27 @@ import (
 )
 
 func main() {
-	c, err := net.Dial("tcp4", os.Args[1])
-	if err != nil {
+	if err := fetch(); err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
 		os.Exit(1)
 	}
+}
+
+func fetch() error {
+	c, err := net.Dial("tcp4", os.Args[1])
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("GET / HTTP/1.0\r\n\r\n")); err != nil {
+		return err
+	}
 	var buf [512]byte
-	c.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
 	for {
 		n, err := c.Read(buf[:])
 		if err != nil {
-			break
+			return err
 		}
 		os.Stdout.Write(buf[:n])
 	}
-	c.Close()
 }
