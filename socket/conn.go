@@ -75,8 +75,13 @@ func (c *Conn) Connect(local, remote ipv4.Endpoint) error {
 // Read waits until there is data, or the end of it, and takes up to len(p) bytes.
 // It returns 0 and no error at the end of the stream, or if p is empty.
 func (c *Conn) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		e := c.lock()
+		c.s.mu.Unlock()
+		return 0, e.Err()
+	}
 	w, e := c.begin(&c.r)
-	for e == 0 && len(p) > 0 {
+	for e == 0 {
 		if n, e = c.eng.Read(p); e != errno.EAGAIN {
 			break
 		}

@@ -1,0 +1,157 @@
+package gonet
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/socket"
+	"github.com/bonsainet/bonsai/stack"
+)
+
+// Conn is a socket.Conn as a net.Conn, with the methods of net.TCPConn. It is the
+// same object: either can be converted to the other.
+type Conn socket.Conn
+
+func (c *Conn) sock() *socket.Conn { return (*socket.Conn)(c) }
+
+// fail returns the error of operation op, which failed in system call call.
+func (c *Conn) fail(op, call string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: sysError(call, err)}
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.sock().Read(p)
+	if n == 0 && len(p) > 0 {
+		if err == nil {
+			return 0, io.EOF
+		}
+		return 0, c.fail("read", "read", err)
+	}
+	return n, c.fail("read", "read", err)
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.sock().Write(p)
+	return n, c.fail("write", "write", err)
+}
+
+// Close implements net.Conn. With SetLinger above 0 it waits so long.
+func (c *Conn) Close() error { return c.fail("close", "close", c.sock().Close()) }
+
+// CloseRead shuts down the reading side.
+func (c *Conn) CloseRead() error { return c.fail("close", "shutdown", c.sock().CloseRead()) }
+
+// CloseWrite shuts down the writing side: the peer reads EOF.
+func (c *Conn) CloseWrite() error { return c.fail("close", "shutdown", c.sock().CloseWrite()) }
+
+// LocalAddr implements net.Conn: a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr { return tcpAddr(c.sock().Local()) }
+
+// RemoteAddr implements net.Conn: a *net.TCPAddr.
+func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.sock().Remote()) }
+
+func tcpAddr(e ipv4.Endpoint) *net.TCPAddr {
+	a := &struct {
+		net.TCPAddr
+		ip ipv4.Addr
+	}{ip: e.Addr}
+	a.IP, a.Port = a.ip[:], int(e.Port)
+	return &a.TCPAddr
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	s := c.sock()
+	return c.set(s.SetDeadline(stackTime(s.Stack(), t)))
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	s := c.sock()
+	return c.set(s.SetReadDeadline(stackTime(s.Stack(), t)))
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	s := c.sock()
+	return c.set(s.SetWriteDeadline(stackTime(s.Stack(), t)))
+}
+
+// set returns the error of setting a deadline.
+func (c *Conn) set(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: "set", Net: "tcp", Addr: c.LocalAddr(), Err: sysError("set", err)}
+}
+
+func (c *Conn) option(level, name, v int) error {
+	return c.fail("set", "setsockopt", c.sock().SetOption(level, name, v))
+}
+
+// SetNoDelay turns Nagle's algorithm off, as it is from the start, or on.
+func (c *Conn) SetNoDelay(noDelay bool) error {
+	v := 0
+	if noDelay {
+		v = 1
+	}
+	return c.option(stack.SOL_TCP, stack.TCP_NODELAY, v)
+}
+
+// SetLinger sets what Close does with data that is not acknowledged: below 0 it is
+// sent in the background, with 0 it is discarded, above 0 Close waits so many
+// seconds for it.
+func (c *Conn) SetLinger(sec int) error {
+	return c.option(stack.SOL_SOCKET, stack.SO_LINGER, max(sec, -1))
+}
+
+// SetReadBuffer sets the size of the receive buffer in bytes.
+func (c *Conn) SetReadBuffer(bytes int) error {
+	return c.option(stack.SOL_SOCKET, stack.SO_RCVBUF, bytes)
+}
+
+// SetWriteBuffer sets the size of the send buffer in bytes.
+func (c *Conn) SetWriteBuffer(bytes int) error {
+	return c.option(stack.SOL_SOCKET, stack.SO_SNDBUF, bytes)
+}
+
+// ReadFrom implements io.ReaderFrom: it sends all that r has.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	s := c.sock()
+	n, err := copyAll(s.Stack(), struct{ io.Writer }{c}, r)
+	return n, c.copyError("readfrom", err)
+}
+
+// WriteTo implements io.WriterTo: it gives w all that arrives.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+	s := c.sock()
+	n, err := copyAll(s.Stack(), w, struct{ io.Reader }{c})
+	return n, c.copyError("writeto", err)
+}
+
+func (c *Conn) copyError(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+// copyAll is io.Copy with a buffer that the stack keeps.
+func copyAll(s *socket.Stack, w io.Writer, r io.Reader) (int64, error) {
+	b, _ := s.Scratch.Get().(*[copyBuffer]byte)
+	if b == nil {
+		b = new([copyBuffer]byte)
+	}
+	n, err := io.CopyBuffer(w, r, b[:])
+	s.Scratch.Put(b)
+	return n, err
+}
+
+const copyBuffer = 64 << 10
