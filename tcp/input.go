@@ -308,6 +308,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 
 // finAcked is what the acknowledgment of our FIN does to each state.
 func (c *Conn) finAcked(now pkt.Time) {
+	c.events |= Writable // for who lingers
 	switch c.state {
 	case FinWait1:
 		c.setState(FinWait2)
