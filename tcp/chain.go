@@ -18,6 +18,9 @@ type chain struct {
 // and returns how far it reaches.
 func (q *chain) grow(m *pkt.Memory, n uint32) uint32 {
 	for q.span < n {
+		if q.tail != nil && m.Spare() == 0 {
+			break
+		}
 		k := m.Get()
 		if k == nil {
 			break

@@ -100,12 +100,23 @@ const (
 	flagCwndLimited                   // at the last Output, the congestion window held data back
 	flagWantWrite                     // a Write came up short: tell when there is room
 	flagUrgent                        // rcv.up points ahead of what was read
+	flagSACK                          // SACK is offered or in use
+	flagLoss                          // after a timeout, until cc.recover is acknowledged
+	flagReo                           // rtxAt is RACK's reordering timer
+	flagTLP                           // rtxAt is the tail loss probe's timer
+	flagTLPSend                       // send the probe
+	flagTLPOut                        // a probe is out: sack.rack.tlpEnd
+	flagTLPResent                     // and it was a retransmission
+	flagReordering                    // segments were seen out of order
 	flagSendUrgent                    // snd.up points ahead of what is acknowledged
 )
 
 // Env is what all connections of a stack share.
 type Env struct {
 	Mem *pkt.Memory // of the queues
+	// Starved says that a Write came up short for want of memory: once there is
+	// some, Refill is to be called for every connection.
+	Starved bool
 
 	// SynRetries, Retries2 and OrphanRetries are how often a SYN, a segment, and
 	// a segment of a connection that nobody holds any more is retransmitted before
@@ -113,6 +124,9 @@ type Env struct {
 	SynRetries, Retries2, OrphanRetries uint8
 	// FinTimeout is how long a connection that nobody holds waits in FIN-WAIT-2.
 	FinTimeout pkt.Time
+
+	boards  *scoreboard // free list of the feature sack
+	nboards int
 }
 
 // Options are the application's settings. The zero value is not useful: Init
@@ -144,6 +158,8 @@ type Conn struct {
 	rtt   rttState
 	cc    reno
 	timer timers
+	sack  *sackState  // feature sack, once negotiated
+	cubic *cubicState // feature cubic, once there was a loss
 
 	Options Options
 }
@@ -210,6 +226,9 @@ func (c *Conn) Open(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, i
 	}
 	if feature.Timestamps {
 		c.flags |= flagTS
+	}
+	if feature.SACK {
+		c.flags |= flagSACK
 	}
 	c.setState(SynSent)
 }
@@ -294,6 +313,9 @@ func (c *Conn) close() {
 	c.setState(Closed)
 	c.timer.clear()
 	c.snd.q.clear(c.env.Mem)
+	if feature.SACK && c.sack != nil {
+		c.sack.release(c.env)
+	}
 	c.snd.end = c.snd.una
 	c.rcv.acks = 0
 	if c.rcv.ooo != nil || c.flags&flagOrphan != 0 {
@@ -366,6 +388,7 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
 		n = have - min(have, used)
 		c.flags |= flagWantWrite
+		c.env.Starved = true
 	}
 	if n == 0 {
 		return 0, errno.EAGAIN
@@ -374,6 +397,17 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	c.snd.end += n
 	c.snd.push = c.snd.end
 	return int(n), 0
+}
+
+// Refill makes c Writable if a Write came up short, and reports whether one did:
+// there is memory again.
+func (c *Conn) Refill() bool {
+	if c.flags&flagWantWrite == 0 {
+		return false
+	}
+	c.flags &^= flagWantWrite
+	c.events |= Writable
+	return true
 }
 
 // Read takes up to len(p) bytes that have arrived. It returns 0 and no error at

@@ -133,6 +133,9 @@ func (c *Conn) takeSyn(now pkt.Time, s *Segment) {
 	if feature.Timestamps {
 		c.negotiateTimestamps(now, s)
 	}
+	if feature.SACK {
+		c.negotiateSACK(s)
+	}
 	c.snd.wnd = uint32(s.Wnd) // "The window field in a segment where the SYN bit is set MUST NOT be scaled"
 	c.snd.maxWnd = c.snd.wnd
 	c.snd.wl1 = s.Seq
@@ -238,10 +241,17 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 		wnd <<= snd.wscale
 	}
 	acked := s.Ack - snd.una
+	sack := feature.SACK && c.sack != nil && int32(acked) >= 0
+	if sack {
+		c.sack.input(now, c, s)
+	}
 	if int32(acked) > 0 {
 		c.ackNew(now, s, acked)
-	} else if acked == 0 && snd.una != snd.nxt && wnd == snd.wnd && len(s.Payload) == 0 && s.Flags&FIN == 0 {
+	} else if !sack && acked == 0 && snd.una != snd.nxt && wnd == snd.wnd && len(s.Payload) == 0 && s.Flags&FIN == 0 {
 		c.cc.onDupAck(c) // the definition in RFC 5681 section 2
+	}
+	if sack {
+		c.sackAck(now, acked)
 	}
 	// "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)": an old
 	// segment does not move the window.
@@ -290,7 +300,9 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 			c.events |= Writable
 		}
 	}
-	c.cc.onAck(c, n)
+	if !feature.SACK || c.sack == nil {
+		c.cc.onAck(now, c, n)
+	}
 	t.retries = 0
 	c.soft = 0
 	// "When all outstanding data has been acknowledged, turn off the retransmission
@@ -336,6 +348,9 @@ func (c *Conn) inputData(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	seq, p, fin := s.Seq, s.Payload, s.Flags&FIN != 0
 	if old := r.nxt - seq; int32(old) > 0 {
 		r.acks = max(r.acks, 1) // a repetition: our ACK was lost, or a probe
+		if feature.SACK {
+			c.noteDuplicate(seq, seq+min(old, uint32(len(p))))
+		}
 		if old > uint32(len(p)) || old == uint32(len(p)) && !fin {
 			return ipv4.DropTCPSequence, false
 		}

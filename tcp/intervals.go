@@ -15,6 +15,8 @@ const maxIntervals = 4 << (2 * feature.Profile)
 type intervals struct {
 	n int
 	v [maxIntervals]interval
+
+	report sackReport // feature sack
 }
 
 type interval struct{ lo, hi uint32 }
@@ -67,15 +69,26 @@ func (c *Conn) reassemble(seq uint32, p []byte) ipv4.Drop {
 	if n == 0 {
 		return ipv4.DropMemory
 	}
-	if !x.add(seq, seq+n) {
-		return ipv4.DropMemory
+	if feature.SACK {
+		c.noteOverlap(seq, seq+n)
 	}
-	if x.v[0].lo == r.nxt {
-		r.nxt = x.v[0].hi
-		r.acks = 1 // what was asked for has come: repeating that would ask again
-		x.n--
-		copy(x.v[:], x.v[1:x.n+1])
+	if seq != r.nxt {
+		if !x.add(seq, seq+n) {
+			return ipv4.DropMemory
+		}
+		if feature.SACK {
+			x.report.note(seq)
+		}
+		return ipv4.DropNone
 	}
+	// It takes in those that it reaches, and needs no place among them.
+	r.acks = 1 // what was asked for has come: repeating that would ask again
+	r.nxt += n
+	i := 0
+	for ; i < x.n && !before(r.nxt, x.v[i].lo); i++ {
+		r.nxt = maxSeq(r.nxt, x.v[i].hi)
+	}
+	x.n = copy(x.v[:], x.v[i:x.n])
 	return ipv4.DropNone
 }
 

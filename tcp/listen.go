@@ -15,6 +15,9 @@ func (c *Conn) Accept(now pkt.Time, s *Segment, local, remote ipv4.Endpoint, pat
 	if feature.Timestamps {
 		c.flags |= flagTS
 	}
+	if feature.SACK {
+		c.flags |= flagSACK
+	}
 	c.setup(now, local, remote, pathMSS, iss, tsOffset)
 	c.takeSyn(now, s)
 	c.snd.wl2 = iss

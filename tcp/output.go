@@ -24,7 +24,14 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 		return c.outputSyn(now, b)
 	}
 	c.flags &^= flagCwndLimited
-	if before(s.rtx, s.rtxEnd) {
+	if feature.RACK && c.flags&flagTLPSend != 0 && c.sendProbe(now, b) {
+		return true
+	}
+	if feature.SACK && c.sack != nil && c.sack.lost > 0 {
+		if c.sackRetransmit(now, b) {
+			return true
+		}
+	} else if before(s.rtx, s.rtxEnd) {
 		if c.retransmit(now, b) {
 			return true
 		}
@@ -75,6 +82,9 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	if feature.WScale && c.flags&flagWScale != 0 {
 		n += 4
 	}
+	if feature.SACK && c.flags&flagSACK != 0 && !(feature.Timestamps && c.flags&flagTS != 0) {
+		n += 4
+	}
 	h := b.Append(n)
 	putHeader(h, c.local.Port, c.remote.Port, s.una, ack, n, f, uint16(c.synWindow()))
 	// The MSS option says what we can receive, without regard to options (RFC 6691
@@ -83,7 +93,13 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	n = 24
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		c.rcv.ts.put(h[n:], now)
+		if feature.SACK && c.flags&flagSACK != 0 { // in place of the two NOPs
+			h[n], h[n+1] = optSACKPermitted, 2
+		}
 		n += timestampLen
+	} else if feature.SACK && c.flags&flagSACK != 0 {
+		h[n], h[n+1], h[n+2], h[n+3] = optNop, optNop, optSACKPermitted, 2
+		n += 4
 	}
 	if feature.WScale && c.flags&flagWScale != 0 {
 		appendWScale(h[n:], c.rcv.wscale)
@@ -113,6 +129,9 @@ func (c *Conn) synWindow() uint32 {
 // a timeout, that is only what was sent since.
 func (c *Conn) flight() uint32 {
 	s := &c.snd
+	if feature.SACK && c.sack != nil {
+		return s.nxt - s.una - c.sack.sacked - c.sack.lost
+	}
 	if c.flags&flagRecovery == 0 && before(s.rtx, s.rtxEnd) {
 		return s.rtx - s.una
 	}
@@ -123,23 +142,37 @@ func (c *Conn) flight() uint32 {
 // as the congestion window allows.
 func (c *Conn) retransmit(now pkt.Time, b *pkt.Buf) bool {
 	s := &c.snd
-	n := min(uint32(s.mss), s.rtxEnd-s.rtx)
+	n := min(c.segmentSize(), s.rtxEnd-s.rtx)
 	if s.rtx != s.una && (s.rtx-s.una+n > c.cc.cwnd || s.rtx-s.una+n > s.wnd) {
 		c.flags |= flagCwndLimited
 		return false
 	}
-	f := ACK
-	data := n
-	// Our FIN is the last sequence number before nxt; it may be all there is.
-	if c.flags&flagFinSent != 0 && s.rtx+n == s.nxt {
-		data--
-		f |= FIN
-	}
 	seq := s.rtx
 	s.rtx += n
-	c.flags &^= flagTiming
-	c.sendData(now, b, seq, data, f)
+	c.resend(now, b, seq, n)
 	return true
+}
+
+// resend sends n sequence numbers from seq on again.
+func (c *Conn) resend(now pkt.Time, b *pkt.Buf, seq, n uint32) {
+	f := ACK
+	// Our FIN is the last sequence number before nxt; it may be all there is.
+	if c.flags&flagFinSent != 0 && seq+n == c.snd.nxt {
+		n--
+		f |= FIN
+	}
+	c.flags &^= flagTiming
+	c.sendData(now, b, seq, n, f)
+}
+
+// segmentSize returns the payload of a full segment: less than MSS while there are
+// SACK blocks to send.
+func (c *Conn) segmentSize() uint32 {
+	n := uint32(c.snd.mss)
+	if feature.SACK && c.rcv.ooo != nil {
+		n -= uint32(c.sackLen())
+	}
+	return n
 }
 
 // sendNew sends the next segment of new data, if windows, Nagle and silly window
@@ -150,7 +183,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		return false
 	}
 	queued := s.end - s.nxt
-	mss := uint32(s.mss)
+	mss := c.segmentSize()
 	room := s.una + s.wnd - s.nxt // may be negative: the peer has shrunk its window
 	if int32(room) < 0 {
 		room = 0
@@ -161,7 +194,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		c.cc.idle(c, now)
 	}
 	n := min(queued, mss, room)
-	if cwnd := c.cc.cwnd + c.cc.limitedTransmit(c); n > 0 && inFlight > 0 && inFlight+n > cwnd {
+	if pipe := c.flight(); n > 0 && pipe > 0 && pipe+n > c.cc.cwnd+c.cc.limitedTransmit(c) {
 		c.flags |= flagCwndLimited
 		return false
 	}
@@ -210,6 +243,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		s.nxt++
 	}
 	s.rtx, s.rtxEnd = s.nxt, s.nxt
+	if feature.SACK && c.sack != nil {
+		c.sack.sent(c.env, now, seq, s.nxt)
+	}
 	if c.flags&flagTiming == 0 {
 		c.startTiming(now, seq)
 	}
@@ -244,6 +280,14 @@ func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	c.emit(now, b, seq, n, f)
 	c.timer.lastSent = now
 	c.armRetransmit(now)
+	if feature.SACK && c.sack != nil {
+		if c.flags&flagRecovery != 0 {
+			c.sack.prr.out += n
+		}
+		if feature.RACK {
+			c.armProbe(now)
+		}
+	}
 }
 
 // emit builds a segment with n bytes of the send queue. Every segment
@@ -255,7 +299,15 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	if ts {
 		hlen += timestampLen
 	}
-	p := b.Append(hlen + int(n))
+	sack := 0
+	if feature.SACK && r.ooo != nil && f&RST == 0 {
+		sack = c.sackLen()
+	}
+	p := b.Append(hlen + sack + int(n))
+	if sack > 0 {
+		c.putSACK(p[hlen : hlen+sack])
+		hlen += sack
+	}
 	h := p[:hlen]
 	putHeader(h, c.local.Port, c.remote.Port, seq, r.nxt, hlen, f, c.window())
 	if ts {
@@ -287,21 +339,33 @@ func (c *Conn) free() uint32 {
 	}
 	n := c.Options.RcvBuf - used
 	// When the stack's memory runs out, peers are slowed down: what is still free
-	// is more than anybody may be promised.
-	return min(n, c.env.Mem.Left())
+	// is more than anybody may be promised. An empty queue gets a chunk even then.
+	left := c.env.Mem.Spare()
+	if r.q.head == nil {
+		left = max(left, pkt.ChunkLen)
+	}
+	return min(n, left)
+}
+
+// worth reports whether a window that opens from wnd to free bytes does so by a
+// step that is worth it: "min( Fr * RCV.BUFF, Eff.snd.MSS )" with Fr = 1/2 (RFC
+// 9293 section 3.8.6.2.2, MUST-39; SHLD-14). Nothing more can be hoped for when an
+// empty queue has a window of zero.
+func (c *Conn) worth(wnd, free uint32) bool {
+	r := &c.rcv
+	return free > wnd && (free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) || wnd == 0 && r.q.head == nil)
 }
 
 // window moves the right edge of the receive window and returns the field for
 // the header. The edge never moves back, and forward only in steps that are worth
-// it: "min( Fr * RCV.BUFF, Eff.snd.MSS )" with Fr = 1/2 (RFC 9293 section
-// 3.8.6.2.2, MUST-39; SHLD-14).
+// it.
 func (c *Conn) window() uint16 {
 	r := &c.rcv
 	wnd := r.adv - r.nxt
 	if int32(wnd) < 0 {
 		wnd = 0
 	}
-	if free := c.free(); free > wnd && free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) {
+	if free := c.free(); c.worth(wnd, free) {
 		wnd = free
 	}
 	shift := uint8(0)
@@ -326,7 +390,7 @@ func (c *Conn) updateWindow() {
 		return
 	}
 	wnd := r.adv - r.nxt
-	if free := c.free(); free >= 2*wnd && free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) {
+	if free := c.free(); free >= 2*wnd && c.worth(wnd, free) {
 		r.acks = max(r.acks, 1)
 	}
 }

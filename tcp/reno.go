@@ -41,21 +41,30 @@ func initialWindow(mss uint32) uint32 {
 }
 
 // onAck takes an ACK of n new bytes: recovery goes on with it, or the window
-// opens, "only when the data sender is limited by the
-// congestion window" (RFC 5681 section 3.1 with RFC 3465 byte counting, L = 2).
-func (r *reno) onAck(c *Conn, n uint32) {
-	mss := uint32(c.snd.mss)
+// opens.
+func (r *reno) onAck(now pkt.Time, c *Conn, n uint32) {
 	if c.flags&flagRecovery != 0 {
 		r.partialAck(c, n)
 		return
 	}
 	r.dupacks = 0
 	r.recover = maxSeq(r.recover, c.snd.una-1) // never 2^31 behind
+	r.grow(now, c, n)
+}
+
+// grow opens the window for n acknowledged bytes, "only when the data sender is limited by the
+// congestion window" (RFC 5681 section 3.1 with RFC 3465 byte counting, L = 2).
+func (r *reno) grow(now pkt.Time, c *Conn, n uint32) {
+	mss := uint32(c.snd.mss)
 	if c.flags&flagCwndLimited == 0 {
 		return
 	}
 	if r.cwnd < r.ssthresh {
 		r.cwnd += min(n, maxStretch*mss)
+		return
+	}
+	if feature.CUBIC && c.cubic != nil {
+		c.cubicGrow(now, n)
 		return
 	}
 	r.acked += n
@@ -103,13 +112,27 @@ func (r *reno) onDupAck(c *Conn) {
 	if r.dupacks != 3 || before(s.una-1, r.recover) {
 		return
 	}
-	r.ssthresh = max((s.nxt-s.una)/2, 2*mss)
+	r.ssthresh = r.reduced(c)
 	r.cwnd = r.ssthresh + 3*mss
 	r.recover = s.nxt
 	r.acked = 0
 	c.flags |= flagRecovery
 	c.flags &^= flagTiming
 	s.rtx, s.rtxEnd = s.una, s.una+min(mss, s.nxt-s.una)
+}
+
+// reduced returns ssthresh after a loss: "max (FlightSize / 2, 2*SMSS)" (RFC 5681
+// section 3.1, equation 4).
+func (r *reno) reduced(c *Conn) uint32 {
+	flight := c.snd.nxt - c.snd.una
+	if !feature.SACK || c.sack == nil {
+		flight = c.flight()
+	}
+	n := flight / 2
+	if feature.CUBIC {
+		n = c.cubicReduced(flight)
+	}
+	return max(n, 2*uint32(c.snd.mss))
 }
 
 // limitedTransmit returns how much may be sent beyond cwnd: "the first and
@@ -130,7 +153,7 @@ func (r *reno) timeout(c *Conn) {
 	// the given segment has already been retransmitted [...] ssthresh is held
 	// constant".
 	if c.timer.retries == 1 {
-		r.ssthresh = max(c.flight()/2, 2*mss)
+		r.ssthresh = r.reduced(c)
 	}
 	r.cwnd = mss
 	r.acked = 0

@@ -59,6 +59,9 @@ type Segment struct {
 	TSVal  uint32
 	TSEcr  uint32
 
+	SACKPermitted bool
+	SACK          []byte // the blocks of the option, 8 bytes each
+
 	Payload []byte
 }
 
@@ -96,6 +99,9 @@ func Parse(p []byte, pseudo uint32, s *Segment) ipv4.Drop {
 	s.Wnd = binary.BigEndian.Uint16(p[14:])
 	s.Urg = binary.BigEndian.Uint16(p[18:])
 	s.MSS, s.WScale, s.HasTS = 0, -1, false
+	if feature.SACK {
+		s.SACKPermitted, s.SACK = false, nil
+	}
 	s.Payload = p[hlen:]
 	opt := p[minHeaderLen:hlen]
 	if len(opt) == 12 && binary.BigEndian.Uint32(opt) == timestampHeader {
@@ -141,6 +147,14 @@ func (s *Segment) parseOptions(opt []byte) {
 		case optWScale:
 			if feature.WScale && len(v) == 1 && s.Flags&SYN != 0 {
 				s.setWScale(v[0])
+			}
+		case optSACKPermitted:
+			if feature.SACK && s.Flags&SYN != 0 {
+				s.SACKPermitted = true
+			}
+		case optSACK:
+			if feature.SACK {
+				s.setSACK(v)
 			}
 		case optTimestamp:
 			if feature.Timestamps && len(v) == 8 {

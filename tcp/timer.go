@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
@@ -31,7 +32,7 @@ func (t *timers) clear() { t.rtxAt, t.ackAt, t.lifeAt = pkt.Never, pkt.Never, pk
 // stopRetransmit turns the retransmission and persist timers off.
 func (t *timers) stopRetransmit(c *Conn) {
 	t.rtxAt = pkt.Never
-	c.flags &^= flagPersist
+	c.flags &^= flagPersist | flagReo | flagTLP
 }
 
 // Deadline returns the time by which Timeout must be called. It is valid after
@@ -49,7 +50,11 @@ func (c *Conn) Timeout(now pkt.Time) {
 		c.rcv.acks = max(c.rcv.acks, 1)
 	}
 	if now >= t.rtxAt {
-		if c.flags&flagPersist != 0 {
+		if feature.RACK && c.flags&flagReo != 0 {
+			c.rackTimeout(now)
+		} else if feature.RACK && c.flags&flagTLP != 0 {
+			c.probeTimeout(now)
+		} else if c.flags&flagPersist != 0 {
 			c.persistTimeout(now)
 		} else {
 			c.retransmitTimeout(now)
@@ -87,7 +92,12 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 		return
 	}
 	c.cc.timeout(c)
-	c.snd.rtx, c.snd.rtxEnd = s.una, s.nxt
+	if feature.SACK && c.sack != nil {
+		c.sack.timeout()
+		c.flags = c.flags&^flagTLPOut | flagLoss
+		return
+	}
+	s.rtx, s.rtxEnd = s.una, s.nxt
 }
 
 // givenUp reports whether R2 is reached (RFC 9293 section 3.8.3, MUST-20, 21 and

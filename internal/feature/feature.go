@@ -39,6 +39,17 @@ const (
 	// Timestamps: TCP timestamps: RTTM and PAWS (RFC 7323; in client and full).
 	Timestamps = tags.Timestamps
 
+	// SACK: selective acknowledgments, D-SACK, the RFC 6675 scoreboard and PRR
+	// (RFC 2018; in client and full).
+	SACK = tags.SACK
+
+	// RACK: loss detection by time, and tail loss probes (RFC 8985; in client and
+	// full; needs sack).
+	RACK = tags.RACK
+
+	// CUBIC: CUBIC congestion control (RFC 9438; in client and full).
+	CUBIC = tags.CUBIC
+
 	// RawSock: raw IPv4 sockets, for ping and traceroute (in client and full).
 	RawSock = tags.RawSock
 
@@ -81,6 +92,12 @@ func On(name string) bool {
 		return Redirect
 	case "timestamps":
 		return Timestamps
+	case "sack":
+		return SACK
+	case "rack":
+		return RACK
+	case "cubic":
+		return CUBIC
 	case "rawsock":
 		return RawSock
 	case "ethtool":

@@ -1,0 +1,86 @@
+package tcp
+
+import "github.com/bonsainet/bonsai/internal/pkt"
+
+const (
+	cubicC    = 0.4
+	cubicBeta = 0.7
+	// cubicAlpha makes the Reno-friendly estimate as fast as Reno in spite of the
+	// smaller reduction: "alpha_cubic = 3 * (1 - beta_cubic) / (1 + beta_cubic)".
+	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
+)
+
+// cubicState is CUBIC (RFC 9438), in segments and seconds. A connection has one
+// from its first loss on.
+type cubicState struct {
+	epoch pkt.Time // when congestion avoidance began; 0: not yet
+	wmax  float64  // the window before the last reduction
+	prior float64  // cwnd_prior: likewise, without fast convergence
+	k     float64  // how long until the window is wmax again
+	est   float64  // W_est: what Reno would have
+}
+
+// reduced returns ssthresh after a loss: "ssthresh = FlightSize * beta_cubic"
+// (section 4.6), with fast convergence (section 4.7).
+func (c *Conn) cubicReduced(flight uint32) uint32 {
+	q := c.cubic
+	if q == nil {
+		q = new(cubicState)
+		c.cubic = q
+	}
+	mss := float64(c.snd.mss)
+	w := float64(c.cc.cwnd) / mss
+	q.prior = w
+	if w < q.wmax {
+		q.wmax = w * (1 + cubicBeta) / 2
+	} else {
+		q.wmax = w
+	}
+	q.epoch = 0
+	return uint32(float64(min(flight, c.cc.cwnd)) * cubicBeta)
+}
+
+// cubicGrow opens the window in congestion avoidance for n acknowledged bytes:
+// sections 4.2 to 4.5.
+func (c *Conn) cubicGrow(now pkt.Time, n uint32) {
+	q, r := c.cubic, &c.cc
+	mss := float64(c.snd.mss)
+	w := float64(r.cwnd) / mss
+	if q.epoch == 0 {
+		q.epoch, q.k, q.est = now, 0, w
+		if w < q.wmax {
+			q.k = cbrt((q.wmax - w) / cubicC)
+		} else {
+			q.wmax = w
+		}
+	}
+	acked := float64(n) / mss
+	t := float64(now-q.epoch) / float64(pkt.Second)
+	alpha := 1.0
+	if q.est < q.prior {
+		alpha = cubicAlpha
+	}
+	q.est += alpha * acked / w
+	if q.at(t) < q.est {
+		r.cwnd = max(r.cwnd, uint32(q.est*mss)) // the Reno-friendly region
+		return
+	}
+	// "target = cwnd if W_cubic(t + RTT) < cwnd; 1.5 * cwnd if it is more than that".
+	target := min(max(q.at(t+float64(c.rtt.srtt)/1e6), w), 1.5*w)
+	r.cwnd += uint32((target - w) / w * float64(n))
+}
+
+// at is W_cubic(t) = C * (t - K)^3 + W_max.
+func (q *cubicState) at(t float64) float64 {
+	d := t - q.k
+	return cubicC*d*d*d + q.wmax
+}
+
+// cbrt is the cube root of v, at least 0, by Newton's method.
+func cbrt(v float64) float64 {
+	x := max(v, 1)
+	for range 60 {
+		x = (2*x + v/(x*x)) / 3
+	}
+	return x
+}

@@ -1,0 +1,215 @@
+package tcp
+
+import "github.com/bonsainet/bonsai/internal/pkt"
+
+// rackState is RACK-TLP (RFC 8985): loss is told by time, since a segment that was
+// sent a round trip before another that has arrived should have arrived too.
+type rackState struct {
+	at     pkt.Time // when the segment sent last of those that have arrived was sent
+	minAt  pkt.Time // when min was measured
+	end    uint32   // behind that segment
+	rtt    uint32   // its round trip, in us
+	min    uint32   // the least round trip of late, in us
+	round  uint32   // snd.nxt when mult was last raised
+	tlpEnd uint32   // if flagTLPOut: behind the tail loss probe
+	mult   uint8    // of the reordering window, in quarters of min
+	keep   uint8    // recoveries for which mult lasts
+}
+
+const (
+	// maxAckDelay is how long a peer may delay an ACK: "TLP.max_ack_delay [...]
+	// RECOMMENDED value is 200 ms".
+	maxAckDelay = 200 * pkt.Millisecond
+	// minRTTWindow is how long a least round trip is believed.
+	minRTTWindow = 5 * 60 * pkt.Second
+	// reoPersist is for how many recoveries a widened reordering window lasts (RFC
+	// 8985 section 6.2, step 4).
+	reoPersist = 16
+)
+
+// arrived is steps 1 to 3 of RFC 8985 section 6.2 for run r, of which the part
+// before hi is newly known to have arrived. high is RACK.fack.
+func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high uint32) {
+	rtt := uint32(min(now-r.at, 100*pkt.Second) / pkt.Microsecond)
+	if r.is&runResent != 0 {
+		// "RACK ignores the packet if any of these conditions are true: [...] the TSecr
+		// is less than the time of its retransmission, or the RTT is less than min RTT":
+		// it was the original that has arrived.
+		if c.flags&flagTS != 0 && s.HasTS && before(s.TSEcr, c.rcv.ts.clock(r.at)) || rtt < k.min {
+			return
+		}
+	} else if before(hi, high) { // sent before what had arrived already: reordering
+		c.flags |= flagReordering
+	}
+	if rtt <= k.min || k.min == 0 || now-k.minAt > minRTTWindow {
+		k.min, k.minAt = max(rtt, 1), now
+	}
+	k.rtt = rtt
+	if r.at > k.at || r.at == k.at && before(k.end, hi) {
+		k.at, k.end = r.at, hi
+	}
+}
+
+// window is RACK.reo_wnd, step 4: nothing when three segments have been SACKed and
+// no reordering was ever seen; else a quarter of the least round trip, more for
+// each round in which a retransmission proved to be needless, up to SRTT.
+func (k *rackState) window(c *Conn) pkt.Time {
+	if c.flags&flagReordering == 0 &&
+		(c.flags&(flagRecovery|flagLoss) != 0 || c.sack.sacked >= 3*uint32(c.snd.mss)) {
+		return 0
+	}
+	return pkt.Time(min(uint32(k.mult+1)*(k.min/4), c.rtt.srtt)) * pkt.Microsecond
+}
+
+// detect is step 5: everything sent so long before k.at that it should have
+// arrived is lost. It returns how long to wait until more may be.
+func (k *rackState) detect(now pkt.Time, c *Conn) (wait pkt.Time) {
+	reo := k.window(c)
+	due := pkt.Time(k.rtt)*pkt.Microsecond + reo
+	v := c.sack.runs()
+	for i := range v {
+		r := &v[i]
+		if r.is&(runSacked|runLost) != 0 || r.at > k.at || r.at == k.at && !before(r.hi, k.end) {
+			continue
+		}
+		if left := r.at + due - now; left <= 0 {
+			c.sack.lose(r)
+		} else {
+			wait = max(wait, left)
+		}
+	}
+	return wait
+}
+
+// rackAck follows an ACK that moved snd.una by n.
+func (c *Conn) rackAck(now pkt.Time, n uint32) {
+	st := c.sack
+	k := &st.rack
+	if st.dsack && !before(c.snd.una, k.round) {
+		// "RACK.reo_wnd_mult += 1 [...] once per round trip": what was sent again had
+		// arrived.
+		k.mult, k.keep, k.round = min(k.mult+1, 63), reoPersist, c.snd.nxt
+	} else if n > 0 && before(k.round, c.snd.una-1<<30) {
+		k.round = c.snd.una
+	}
+	c.tlpAck(n)
+	if c.flags&flagRecovery != 0 && !before(c.snd.una, c.cc.recover) && k.keep > 0 {
+		if k.keep--; k.keep == 0 {
+			k.mult = 0
+		}
+	}
+	if st.delivered == 0 && st.sacked == 0 {
+		c.armProbe(now)
+		return
+	}
+	if wait := k.detect(now, c); wait > 0 && now+wait < c.timer.rtxAt {
+		c.timer.rtxAt = now + wait
+		c.flags = c.flags&^flagPersist&^flagTLP | flagReo
+	} else {
+		c.armProbe(now)
+	}
+}
+
+// rackTimeout is what the reordering timer does: "RACK_detect_loss() [...] marks
+// lost what the reordering window was waiting for".
+func (c *Conn) rackTimeout(now pkt.Time) {
+	c.flags &^= flagReo
+	c.timer.rtxAt = now + c.rtt.rto()
+	k := &c.sack.rack
+	if wait := k.detect(now, c); wait > 0 {
+		c.timer.rtxAt = now + wait
+		c.flags |= flagReo
+	}
+	if c.sack.lost > 0 && c.flags&(flagRecovery|flagLoss) == 0 {
+		c.sack.delivered = 0
+		c.beginRecovery()
+		c.prrAck(false)
+	} else if c.flags&flagRecovery != 0 {
+		c.cc.cwnd = max(c.cc.cwnd, c.flight()+uint32(c.snd.mss))
+	}
+}
+
+// armProbe turns the retransmission timer into one for a tail loss probe, where
+// one is due earlier: RFC 8985 section 7.2.
+func (c *Conn) armProbe(now pkt.Time) {
+	t, s := &c.timer, &c.snd
+	if c.flags&(flagRecovery|flagLoss|flagPersist|flagTLPOut|flagTLP|flagReo) != 0 || t.retries > 0 ||
+		c.sack.sacked > 0 || s.una == s.nxt || t.rtxAt == pkt.Never {
+		return
+	}
+	pto := pkt.Second
+	if c.rtt.srtt != 0 {
+		// "PTO = 2*SRTT [...] If FlightSize is one segment [...] PTO += max_ack_delay".
+		pto = 2 * pkt.Time(c.rtt.srtt) * pkt.Microsecond
+		if s.nxt-s.una <= uint32(s.mss) {
+			pto += maxAckDelay
+		} else {
+			pto += 2 * pkt.Millisecond // timers are not exact
+		}
+	}
+	if now+pto < t.rtxAt {
+		t.rtxAt = now + pto
+		c.flags |= flagTLP
+	}
+}
+
+// probeTimeout sends a tail loss probe: "a new data segment if there is data to
+// send and the receive window allows, otherwise retransmit the last segment"
+// (section 7.3).
+func (c *Conn) probeTimeout(now pkt.Time) {
+	c.flags &^= flagTLP
+	c.flags |= flagTLPSend | flagTLPOut
+	c.timer.rtxAt = now + c.rtt.rto()
+}
+
+// sendProbe sends it.
+func (c *Conn) sendProbe(now pkt.Time, b *pkt.Buf) bool {
+	c.flags &^= flagTLPSend
+	s, st := &c.snd, c.sack
+	end := s.nxt
+	c.flags &^= flagTLPResent
+	if s.end != s.nxt && c.flags&flagFinSent == 0 {
+		cwnd := c.cc.cwnd
+		c.cc.cwnd = infinite
+		ok := c.sendNew(now, b)
+		c.cc.cwnd = cwnd
+		if ok {
+			st.rack.tlpEnd = s.nxt
+			return true
+		}
+	}
+	st.rack.tlpEnd = end
+	v := st.runs()
+	if len(v) == 0 || v[len(v)-1].is != 0 {
+		c.flags &^= flagTLPOut
+		return false
+	}
+	n := min(c.segmentSize(), v[len(v)-1].hi-v[len(v)-1].lo)
+	i := len(v) - 1
+	if n < v[i].hi-v[i].lo && st.board.split(i, s.nxt-n) {
+		i++
+	}
+	r := &st.runs()[i]
+	r.is |= runResent
+	r.at = now
+	c.flags |= flagTLPResent
+	c.resend(now, b, s.nxt-n, n)
+	return true
+}
+
+// tlpAck ends the episode: section 7.4. A probe that was a retransmission and
+// whose ACK shows no duplicate has repaired a loss, which the congestion window
+// has to answer for.
+func (c *Conn) tlpAck(n uint32) {
+	k := &c.sack.rack
+	if c.flags&flagTLPOut == 0 || before(c.snd.una, k.tlpEnd) {
+		return
+	}
+	switch {
+	case c.flags&flagTLPResent == 0 || c.sack.dsack:
+	case n > 0 && c.flags&(flagRecovery|flagLoss) == 0:
+		c.cc.ssthresh = c.cc.reduced(c)
+		c.cc.cwnd = c.cc.ssthresh
+	}
+	c.flags &^= flagTLPOut | flagTLPResent
+}

@@ -1,0 +1,105 @@
+package tcp
+
+import (
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+// prrState is proportional rate reduction (RFC 9937): it spreads the reduction of
+// the window over a round trip, and never sends a burst.
+type prrState struct {
+	delivered uint32 // bytes since recovery began
+	out       uint32 // bytes sent since
+	flight    uint32 // RecoverFS: bytes in flight when it began
+}
+
+// sackAck follows an ACK, after snd.una has moved by n: find losses, begin or end
+// recovery, and set the congestion window.
+func (c *Conn) sackAck(now pkt.Time, n uint32) {
+	st := c.sack
+	before0 := st.lost
+	if feature.RACK {
+		c.rackAck(now, n)
+	} else {
+		st.detect(uint32(c.snd.mss))
+	}
+	if c.flags&(flagRecovery|flagLoss) != 0 && !before(c.snd.una, c.cc.recover) {
+		c.endRecovery()
+	}
+	switch {
+	case c.flags&flagRecovery != 0:
+		c.prrAck(n > 0 && st.lost <= before0)
+	case st.lost > 0 && c.flags&flagLoss == 0:
+		c.beginRecovery()
+		c.prrAck(false)
+	case n > 0:
+		c.cc.recover = maxSeq(c.cc.recover, c.snd.una-1)
+		c.cc.grow(now, c, n)
+	}
+	if c.snd.una == c.snd.nxt {
+		st.release(c.env)
+	}
+}
+
+// beginRecovery reduces the window once for all losses of this flight.
+func (c *Conn) beginRecovery() {
+	st := c.sack
+	c.cc.ssthresh = c.cc.reduced(c)
+	c.cc.recover = c.snd.nxt
+	c.flags |= flagRecovery
+	c.flags &^= flagTiming
+	st.prr = prrState{flight: max(c.snd.nxt-c.snd.una-st.sacked+st.delivered, 1)}
+}
+
+func (c *Conn) endRecovery() {
+	if c.flags&flagRecovery != 0 {
+		c.cc.cwnd = c.cc.ssthresh // "at the end of recovery: cwnd = ssthresh" (RFC 9937 section 6)
+	}
+	c.flags &^= flagRecovery | flagLoss
+}
+
+// prrAck sets the window for what this ACK lets out: RFC 9937 section 6. safe says
+// that it moved snd.una and showed no new loss.
+func (c *Conn) prrAck(safe bool) {
+	st := c.sack
+	p := &st.prr
+	mss := uint32(c.snd.mss)
+	p.delivered += st.delivered
+	pipe := c.flight()
+	var n uint32
+	if pipe > c.cc.ssthresh {
+		n = uint32((uint64(p.delivered)*uint64(c.cc.ssthresh) + uint64(p.flight) - 1) / uint64(p.flight))
+		n -= min(n, p.out)
+	} else {
+		n = max(p.delivered-min(p.out, p.delivered), st.delivered)
+		if safe {
+			n += mss
+		}
+		n = min(n, c.cc.ssthresh-pipe)
+	}
+	if p.out == 0 {
+		n = max(n, mss) // the fast retransmit itself
+	}
+	c.cc.cwnd = pipe + n
+}
+
+// sackRetransmit sends the next piece that is lost, as the window allows.
+func (c *Conn) sackRetransmit(now pkt.Time, b *pkt.Buf) bool {
+	st, s := c.sack, &c.snd
+	r := st.nextLost(c.segmentSize())
+	if r == nil {
+		return false
+	}
+	n := min(r.hi-r.lo, c.segmentSize())
+	pipe := c.flight()
+	if pipe > 0 && pipe+n > c.cc.cwnd || r.lo != s.una && r.lo+n-s.una > s.wnd {
+		c.flags |= flagCwndLimited
+		return false
+	}
+	// Where the scoreboard has no room to tell them apart, the rest of r counts as
+	// sent as well: it will be found lost again.
+	lo := r.lo
+	st.resent(now, r)
+	c.resend(now, b, lo, n)
+	return true
+}
