@@ -172,7 +172,6 @@ type sender struct {
 	una    uint32 // oldest unacknowledged
 	nxt    uint32 // behind what was ever sent
 	end    uint32 // behind what the application has written
-	push   uint32 // behind the last byte of its last Write
 	small  uint32 // behind the last segment sent that was smaller than MSS (Minshall)
 	rtx    uint32 // [rtx, rtxEnd) is to be retransmitted
 	rtxEnd uint32
@@ -237,7 +236,7 @@ func (c *Conn) setup(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, 
 	c.local, c.remote = local, remote
 	s := &c.snd
 	s.una, s.nxt, s.rtx, s.rtxEnd = iss, iss, iss, iss
-	s.end, s.push, s.small = iss+1, iss+1, iss
+	s.end, s.small = iss+1, iss
 	s.path = pathMSS
 	if m := c.Options.MaxSeg; m != 0 && m < pathMSS {
 		s.path = m
@@ -395,7 +394,6 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	}
 	c.snd.q.write(used, p[:n])
 	c.snd.end += n
-	c.snd.push = c.snd.end
 	return int(n), 0
 }
 

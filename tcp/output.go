@@ -231,9 +231,6 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		f |= FIN
 		c.flags |= flagFinSent
 	}
-	if s.push-s.nxt-1 < n {
-		f |= PSH
-	}
 	seq := s.nxt
 	s.nxt += n
 	if n < mss && n > 0 {
@@ -277,6 +274,11 @@ func (c *Conn) startTiming(now pkt.Time, seq uint32) {
 
 // sendData emits n bytes from seq on and starts the retransmission timer.
 func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
+	// "PSH MUST be set in the last buffered segment (i.e., when there is no more
+	// queued data to be sent)" (RFC 9293 section 3.9.1.2, MUST-61).
+	if n > 0 && seq+n == c.snd.end {
+		f |= PSH
+	}
 	c.emit(now, b, seq, n, f)
 	c.timer.lastSent = now
 	c.armRetransmit(now)

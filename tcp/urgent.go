@@ -8,14 +8,35 @@ import (
 
 // inputUrgent keeps RCV.UP: "the urgent pointer points to the sequence number of
 // the octet following the urgent data" in practice, which is what RFC 6093
-// section 4 recommends to go on with.
+// section 4 recommends to go on with. "If the URG bit is set, RCV.UP <-
+// max(RCV.UP,SEG.UP), and signal the user [...] if the urgent pointer (RCV.UP) is
+// in advance of the data consumed" (RFC 9293 section 3.10.7.4).
 func (c *Conn) inputUrgent(s *Segment) {
+	r := &c.rcv
 	up := s.Seq + uint32(s.Urg)
-	if before(c.rcv.up, up) {
-		c.rcv.up = up
+	if c.UrgentLeft() == 0 {
+		r.up = r.read
+	}
+	if before(r.up, up) {
+		r.up = up
 		c.flags |= flagUrgent
 		c.events |= Urgent
 	}
+}
+
+// UrgentLeft returns the number of octets up to the end of the urgent data, 0 if
+// there is none: at 1, the next octet is the one that MSG_OOB sends (RFC 9293
+// section 3.8.5, MUST-32 and 33). Not all of them need have arrived.
+func (c *Conn) UrgentLeft() int {
+	if c.flags&flagUrgent == 0 {
+		return 0
+	}
+	n := int32(c.rcv.up - c.rcv.read)
+	if n <= 0 {
+		c.flags &^= flagUrgent
+		n = 0
+	}
+	return int(n)
 }
 
 // Urgent: the peer has announced urgent data (SIGURG).
@@ -23,7 +44,13 @@ const Urgent Events = 1 << 6
 
 // outputUrgent marks segments that lie before the end of our urgent data.
 func (c *Conn) outputUrgent(h []byte, seq uint32) {
-	if n := c.snd.up - seq; c.flags&flagSendUrgent != 0 && int32(n) > 0 {
+	s := &c.snd
+	if c.flags&flagSendUrgent == 0 {
+		return
+	}
+	if !before(s.una, s.up) { // acknowledged
+		c.flags &^= flagSendUrgent
+	} else if n := s.up - seq; int32(n) > 0 {
 		h[13] |= byte(URG)
 		binary.BigEndian.PutUint16(h[18:], uint16(min(n, 65535)))
 	}
