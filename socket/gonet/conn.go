@@ -84,12 +84,12 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.set(s.SetWriteDeadline(stackTime(s.Stack(), t)))
 }
 
-// set returns the error of setting a deadline.
+// set returns the error of setting a deadline or a buffer size.
 func (c *Conn) set(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &net.OpError{Op: "set", Net: "tcp", Addr: c.LocalAddr(), Err: sysError("set", err)}
+	return &net.OpError{Op: "set", Net: "tcp", Addr: c.LocalAddr(), Err: sysError("setsockopt", err)}
 }
 
 func (c *Conn) option(level, name, v int) error {
@@ -114,12 +114,12 @@ func (c *Conn) SetLinger(sec int) error {
 
 // SetReadBuffer sets the size of the receive buffer in bytes.
 func (c *Conn) SetReadBuffer(bytes int) error {
-	return c.option(stack.SOL_SOCKET, stack.SO_RCVBUF, bytes)
+	return c.set(c.sock().SetOption(stack.SOL_SOCKET, stack.SO_RCVBUF, bytes))
 }
 
 // SetWriteBuffer sets the size of the send buffer in bytes.
 func (c *Conn) SetWriteBuffer(bytes int) error {
-	return c.option(stack.SOL_SOCKET, stack.SO_SNDBUF, bytes)
+	return c.set(c.sock().SetOption(stack.SOL_SOCKET, stack.SO_SNDBUF, bytes))
 }
 
 // ReadFrom implements io.ReaderFrom: it sends all that r has.

@@ -137,15 +137,15 @@ func (c *PacketConn) set(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &net.OpError{Op: "set", Net: "udp", Addr: c.LocalAddr(), Err: sysError("set", err)}
+	return &net.OpError{Op: "set", Net: "udp", Addr: c.LocalAddr(), Err: sysError("setsockopt", err)}
 }
 
 // SetReadBuffer sets the size of the receive buffer in bytes.
 func (c *PacketConn) SetReadBuffer(bytes int) error {
-	return c.fail("set", "setsockopt", c.RemoteAddr(), c.sock().SetOption(stack.SOL_SOCKET, stack.SO_RCVBUF, bytes))
+	return c.set(c.sock().SetOption(stack.SOL_SOCKET, stack.SO_RCVBUF, bytes))
 }
 
 // SetWriteBuffer does nothing: datagrams are sent at once.
 func (c *PacketConn) SetWriteBuffer(bytes int) error {
-	return c.fail("set", "setsockopt", c.RemoteAddr(), c.sock().SetOption(stack.SOL_SOCKET, stack.SO_SNDBUF, bytes))
+	return c.set(c.sock().SetOption(stack.SOL_SOCKET, stack.SO_SNDBUF, bytes))
 }
