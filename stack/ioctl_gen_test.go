@@ -4,7 +4,6 @@ package stack
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
@@ -173,20 +172,4 @@ func (w *twin) generate() *call {
 	c := &call{req: pick(w, []uint32{0x8918 - 1<<8, 0x891f, 0x8999, 0x5401, 0x890f, 0x8928}), arg: make([]byte, 128)}
 	copy(c.arg, pick(w, genNames))
 	return c
-}
-
-// String gives the request, the name or the address first, and the rest.
-func (c *call) String() string {
-	s := fmt.Sprintf("ioctl %#x", c.req)
-	switch c.req {
-	case SIOCADDRT, SIOCDELRT:
-		s += fmt.Sprintf(" dst %v gw %v mask %v flags %#x metric %d dev %q", c.arg[8:16], c.arg[24:32], c.arg[40:48], c.arg[56:58], c.arg[80], decodeName(c.aux))
-	case SIOCSARP, SIOCGARP, SIOCDARP:
-		s += fmt.Sprintf(" pa %v ha %x flags %#x dev %q", c.arg[:8], c.arg[16:24], c.arg[32], decodeName(c.arg[52:]))
-	case SIOCGIFCONF:
-		s += fmt.Sprintf(" len %d nil %v", binary.NativeEndian.Uint32(c.arg), c.aux == nil)
-	default:
-		s += fmt.Sprintf(" %q %v", decodeName(c.arg), c.arg[16:24])
-	}
-	return s
 }
