@@ -27,6 +27,9 @@ const client = "./cmd/footprint/ref/socket"
 func TestVanishWhatIsOffIsNotInTheBinary(t *testing.T) {
 	decls := declared(t, root)
 	b := builder(t)
+	if _, err := b.Build(context.Background(), lab.Target{Package: client}); err != nil {
+		t.Fatal(err) // once
+	}
 	for _, build := range table.Builds() {
 		t.Run(build.Name, func(t *testing.T) {
 			t.Parallel()
