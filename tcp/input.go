@@ -36,6 +36,7 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		// repeats the SYN that we have.
 		s.Seq++
 		s.Flags &^= SYN
+		s.Wnd >>= c.snd.wscale // the window in a SYN is not scaled
 	}
 	if d := c.acceptable(now, s); d != ipv4.DropNone {
 		return d, false
@@ -72,7 +73,7 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 // inputSynSent is RFC 9293 section 3.10.7.3.
 func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	acked := s.Flags&ACK != 0
-	if acked && s.Ack != c.snd.nxt { // only our SYN is out
+	if acked && (s.Ack != c.snd.nxt || s.Ack == c.snd.una) { // only our SYN is out, or not even that
 		return ipv4.DropTCPACK, true
 	}
 	if s.Flags&RST != 0 {
@@ -90,6 +91,7 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 	if !acked { // simultaneous open
 		c.setState(SynReceived)
 		c.flags |= flagSynPending
+		c.flags &^= flagTiming // Karn: our SYN goes out again
 		c.snd.rtx = c.snd.una
 		return ipv4.DropNone, false
 	}

@@ -15,7 +15,7 @@ const (
 type rttState struct {
 	srtt  uint32 // 0: no sample yet
 	dev   uint32 // RTTVAR
-	value uint32 // the timeout, before backoff
+	value uint32 // the timeout, at most maxRTO
 	seq   uint32 // if flagTiming: the segment that begins here was sent
 	at    pkt.Time
 }
@@ -49,10 +49,12 @@ func (r *rttState) sample(d pkt.Time) {
 
 func (r *rttState) rto() pkt.Time { return pkt.Time(r.value) * pkt.Microsecond }
 
-func (r *rttState) max() pkt.Time { return maxRTO * pkt.Microsecond }
+// expired backs off: "RTO <- RTO * 2 [...] The maximum value discussed in (2.5) [...]
+// may be used" (RFC 6298 section 5.5), until "a new RTT measurement is obtained", not
+// only until an ACK: else a path slower than RTO would never be measured (Karn).
+func (r *rttState) expired() { r.value = min(2*r.value, maxRTO) }
 
-// backoff returns the timeout after n expiries: "RTO <- RTO * 2 [...] a maximum
-// value [...] may be used" (RFC 6298 section 5.5).
+// backoff returns the time until the next window probe after n of them.
 func (r *rttState) backoff(n uint8) pkt.Time {
-	return min(r.rto()<<min(n, 16), r.max())
+	return min(r.rto()<<min(n, 16), maxRTO*pkt.Microsecond)
 }

@@ -20,7 +20,7 @@ type timers struct {
 	rtxAt    pkt.Time // retransmission, or persist if flagPersist
 	ackAt    pkt.Time // delayed ACK
 	lifeAt   pkt.Time // FIN-WAIT-2 of an orphan
-	firstRtx pkt.Time // when the segment at una was first retransmitted
+	firstRtx pkt.Time // if retries > 0: when the segment at una was first sent
 	lastSent pkt.Time // of data
 	lastRcv  pkt.Time // of any acceptable segment
 	retries  uint8    // timeouts since the last ACK of new data: the backoff
@@ -69,12 +69,12 @@ func (c *Conn) Timeout(now pkt.Time) {
 func (c *Conn) retransmitTimeout(now pkt.Time) {
 	t, s := &c.timer, &c.snd
 	if t.retries == 0 {
-		t.firstRtx = now
+		t.firstRtx = now - c.rtt.rto()
 	}
 	// "the TCP receiver's zero window [...] the sending TCP MUST keep the connection
 	// open as long as the receiving TCP continues to send acknowledgments"
 	// (RFC 9293 section 3.8.6.1, MUST-37): silence counts, not retransmissions.
-	if s.wnd != 0 || now-t.lastRcv >= c.rtt.max() {
+	if s.wnd != 0 || c.state == SynSent || now-t.lastRcv >= maxRTO*pkt.Microsecond {
 		if c.givenUp(now) {
 			e := errno.ETIMEDOUT
 			if c.soft != 0 {
@@ -84,8 +84,11 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 			return
 		}
 	}
-	t.retries++
-	t.rtxAt = now + c.rtt.backoff(t.retries)
+	if t.retries < 255 {
+		t.retries++
+	}
+	c.rtt.expired()
+	t.rtxAt = now + c.rtt.rto()
 	c.flags &^= flagTiming // Karn: no sample from what is sent twice
 	if c.state == SynSent || c.state == SynReceived {
 		c.flags |= flagSynPending | flagSynLost
@@ -112,7 +115,7 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 		limit = c.env.OrphanRetries
 	}
 	if u := c.Options.UserTimeout; u != 0 {
-		return now-t.firstRtx+c.rtt.rto() >= u
+		return now-t.firstRtx >= u
 	}
 	return t.retries >= limit
 }
