@@ -47,6 +47,9 @@ func (s *Stack) inputICMPError(m *ipv4.ICMP) ipv4.Drop {
 	if d := ipv4.ParseQuote(m.Body, &q); d != ipv4.DropNone {
 		return d
 	}
+	if feature.PMTUD && m.Type == ipv4.ICMPUnreachable && m.Code == ipv4.UnreachFragNeeded {
+		return s.fragNeeded(&q, m)
+	}
 	e, hard := ipv4.ICMPErrno(m.Type, m.Code)
 	return s.unreachable(&q, e, hard)
 }

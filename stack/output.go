@@ -71,6 +71,9 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	if r != nil && r.MTU != 0 {
 		p.mtu = uint16(min(uint32(p.mtu), r.MTU))
 	}
+	if feature.PMTUD && s.pmtu != nil {
+		p.mtu = s.pmtu.mtu(dst, p.mtu)
+	}
 	p.group = p.group || p.ifc.IsBroadcast(dst)
 	if !p.group && p.ifc.Dev != nil {
 		if p.neigh = p.ifc.Neigh.Lookup(s.now, hop); p.neigh == nil {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/udp"
 )
@@ -17,6 +18,7 @@ const (
 	SO_BROADCAST    = 6
 	SO_SNDBUF       = 7
 	SO_RCVBUF       = 8
+	SO_KEEPALIVE    = 9
 	SO_LINGER       = 13 // here: seconds, or -1 for off
 	SO_RCVLOWAT     = 18
 	SO_BINDTODEVICE = 25 // here: the interface's index, or 0 for any
@@ -29,6 +31,9 @@ const (
 	TCP_NODELAY      = 1
 	TCP_MAXSEG       = 2
 	TCP_CORK         = 3
+	TCP_KEEPIDLE     = 4 // seconds
+	TCP_KEEPINTVL    = 5 // seconds
+	TCP_KEEPCNT      = 6
 	TCP_QUICKACK     = 12
 	TCP_USER_TIMEOUT = 18 // milliseconds
 
@@ -89,6 +94,9 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 		}
 		o.UserTimeout = pkt.Time(v) * pkt.Millisecond
 	default:
+		if feature.Keepalive {
+			return c.setKeepalive(level, name, v)
+		}
 		return errno.ENOPROTOOPT
 	}
 	if c.is&isHashed != 0 {
@@ -132,6 +140,9 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 		return c.MSS(), 0
 	case SOL_TCP<<16 | TCP_USER_TIMEOUT:
 		return int(o.UserTimeout / pkt.Millisecond), 0
+	}
+	if feature.Keepalive {
+		return c.keepalive(level, name)
 	}
 	return 0, errno.ENOPROTOOPT
 }

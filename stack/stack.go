@@ -104,6 +104,7 @@ type Stack struct {
 	ids       ipv4.IDs
 	icmpLimit ipv4.Bucket
 	reasm     *ipv4.Reassembly // feature reassembly, once a fragment has come
+	pmtu      *pmtuTable       // feature pmtud, once a path was too narrow
 	seg       tcp.Segment      // of the packet in progress
 	loop      []*pkt.Buf       // packets to ourselves, for the next Poll
 
@@ -208,7 +209,13 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 	if feature.Reassembly && s.reasm != nil {
 		next = s.pollReassembly()
 	}
+	if feature.PMTUD && s.pmtu != nil {
+		next = min(next, s.pollPMTU())
+	}
 	s.runTimers()
+	if s.tcp.env.Starved && s.mem.Used() <= s.mem.Limit/8*7 {
+		s.refill()
+	}
 	// What is sent may wait for a neighbour, whose failure may end a connection; and
 	// what is sent to ourselves is answered.
 	for rounds := 0; ; rounds++ {

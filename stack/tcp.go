@@ -155,6 +155,18 @@ func (c *Conn) Abort() {
 	c.stack.touch(c)
 }
 
+// refill wakes the writers that found no memory.
+func (s *Stack) refill() {
+	s.tcp.env.Starved = false
+	for _, c := range s.tcp.buckets {
+		for ; c != nil; c = c.hash {
+			if c.Conn.Refill() {
+				s.touch(c)
+			}
+		}
+	}
+}
+
 // touch makes the next Poll look at c.
 //
 //go:noinline
@@ -241,7 +253,7 @@ func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
 	h := ipv4.Header{
 		Src: local.Addr, Dst: remote.Addr, Proto: ipv4.ProtoTCP,
 		TTL: c.Options.TTL, TOS: c.Options.TOS,
-		DF: true, // RFC 1191 section 3: and never fragmented by us
+		DF: feature.PMTUD, // RFC 1191 section 3
 	}
 	if d := s.sendIP(b, &h, &c.path); d != ipv4.DropNone {
 		s.drop(d)

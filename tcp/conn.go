@@ -138,6 +138,7 @@ type Options struct {
 	RcvLowat       uint32   // bytes that make a connection Readable, at least 1
 	MaxSeg         uint16   // bytes; 0: what the route allows
 	TTL, TOS       uint8
+	Keepalive      Keepalive // feature keepalive: see SetKeepalive
 }
 
 // Conn is one connection.
@@ -293,6 +294,9 @@ func (c *Conn) established(now pkt.Time) {
 	c.rtt.open(c.flags&flagSynLost != 0)
 	c.timer.retries = 0
 	c.timer.stopRetransmit(c)
+	if feature.Keepalive && c.Options.Keepalive.On {
+		c.armKeepalive(now)
+	}
 	if c.flags&flagFinQueued != 0 {
 		c.setState(FinWait1)
 	}

@@ -42,6 +42,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		return d, false
 	}
 	c.timer.lastRcv = now
+	if feature.Keepalive {
+		c.Options.Keepalive.probes = 0
+	}
 	if s.Flags&(RST|SYN|ACK) != ACK {
 		return c.inputControl(now, s)
 	}

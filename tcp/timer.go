@@ -19,7 +19,7 @@ const (
 type timers struct {
 	rtxAt    pkt.Time // retransmission, or persist if flagPersist
 	ackAt    pkt.Time // delayed ACK
-	lifeAt   pkt.Time // FIN-WAIT-2 of an orphan
+	lifeAt   pkt.Time // keepalive, or FIN-WAIT-2 of an orphan
 	firstRtx pkt.Time // if retries > 0: when the segment at una was first sent
 	lastSent pkt.Time // of data
 	lastRcv  pkt.Time // of any acceptable segment
@@ -61,6 +61,10 @@ func (c *Conn) Timeout(now pkt.Time) {
 		}
 	}
 	if now >= t.lifeAt {
+		if feature.Keepalive && c.flags&flagOrphan == 0 {
+			c.keepaliveTimeout(now)
+			return
+		}
 		c.close()
 	}
 }

@@ -50,6 +50,13 @@ const (
 	// CUBIC: CUBIC congestion control (RFC 9438; in client and full).
 	CUBIC = tags.CUBIC
 
+	// Keepalive: SO_KEEPALIVE (RFC 9293; in client and full).
+	Keepalive = tags.Keepalive
+
+	// PMTUD: path MTU from ICMP, with a cache by destination (RFC 1191; in client
+	// and full).
+	PMTUD = tags.PMTUD
+
 	// RawSock: raw IPv4 sockets, for ping and traceroute (in client and full).
 	RawSock = tags.RawSock
 
@@ -98,6 +105,10 @@ func On(name string) bool {
 		return RACK
 	case "cubic":
 		return CUBIC
+	case "keepalive":
+		return Keepalive
+	case "pmtud":
+		return PMTUD
 	case "rawsock":
 		return RawSock
 	case "ethtool":

@@ -48,6 +48,8 @@ var Rows = [...]Row{
 	{"sack", "SACK", C, "selective acknowledgments, D-SACK, the RFC 6675 scoreboard and PRR", "R", "RFC 2018", ""},
 	{"rack", "RACK", C, "loss detection by time, and tail loss probes", "E", "RFC 8985", "sack"},
 	{"cubic", "CUBIC", C, "CUBIC congestion control", "K", "RFC 9438", ""},
+	{"keepalive", "Keepalive", C, "SO_KEEPALIVE", "R", "RFC 9293", ""},
+	{"pmtud", "PMTUD", C, "path MTU from ICMP, with a cache by destination", "R", "RFC 1191", ""},
 	{"rawsock", "RawSock", C, "raw IPv4 sockets, for ping and traceroute", "K", "", ""},
 	{"ethtool", "Ethtool", C, "SIOCETHTOOL: driver info, link, statistics, features", "K", "", ""},
 	{"pcap", "Pcap", C, "per-interface capture hook", "E", "", ""},
