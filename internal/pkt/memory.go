@@ -39,6 +39,18 @@ func (m *Memory) Used() uint32 { return m.used * ChunkSize }
 // Left returns the number of bytes of data that sockets may still take.
 func (m *Memory) Left() uint32 { return (m.Limit/ChunkSize - m.used) * ChunkLen }
 
+// Spare is Left without the last quarter of the chunks, which is for queues that
+// hold nothing, one chunk each: otherwise those who wait for memory could hold all
+// of it.
+func (m *Memory) Spare() uint32 {
+	n := m.Limit / ChunkSize
+	n -= n / 4
+	if m.used >= n {
+		return 0
+	}
+	return (n - m.used) * ChunkLen
+}
+
 // Get returns a Chunk whose Next is nil, or nil at the limit.
 func (m *Memory) Get() *Chunk {
 	if m.used >= m.Limit/ChunkSize {

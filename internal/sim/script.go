@@ -14,7 +14,8 @@ type Bulk struct {
 
 	WriteSize, ReadSize   int  // bytes per call; 0: 16 KiB
 	WriteEvery, ReadEvery Time // time between calls; 0: none
-	ReadAfter             Time // does not read earlier
+	ReadAfter             Time // how long it does not read at first
+	Begin                 Time // does nothing before
 	Keep                  bool // ends its side only when it has read the end of the other
 	Option                func(c *stack.Conn)
 	WantErr               errno.Errno // the connection is to fail with this
@@ -32,6 +33,9 @@ func (b *Bulk) Setup(c *stack.Conn) {
 
 func (b *Bulk) Run(e *End, ev tcp.Events) Time {
 	now := e.Host.net.Now()
+	if now < b.Begin && ev&tcp.Failed == 0 {
+		return b.Begin
+	}
 	if !b.init {
 		b.init = true
 		b.begin = now
@@ -179,21 +183,26 @@ func (r *Requests) Run(e *End, ev tcp.Events) Time {
 	}
 }
 
-// Answers answers each Ask bytes with Answer bytes until the peer ends its side.
+// Answers answers each Ask bytes with Answer bytes until the peer ends its side. It
+// reads no more before it has written that: with Ask and Answer 1 it is an echo.
 type Answers struct {
 	Ask, Answer int64
+
+	eof bool
 }
 
 func (a *Answers) Run(e *End, ev tcp.Events) Time {
 	for {
-		_, eof := e.Read(1<<62, 16<<10)
-		due := e.Received / a.Ask * a.Answer
-		k := e.Write(due-e.Sent, 16<<10)
-		if eof || e.Err != 0 {
+		due := e.Received/a.Ask*a.Answer - e.Sent
+		if due -= e.Write(due, 16<<10); due > 0 && e.Err == 0 {
+			return Never
+		}
+		if a.eof || e.Err != 0 {
 			e.Close()
 			return Never
 		}
-		if k == 0 {
+		var k int64
+		if k, a.eof = e.Read(16<<10, 16<<10); k == 0 && !a.eof {
 			return Never
 		}
 	}

@@ -48,6 +48,8 @@ type Options struct {
 	Pcap io.Writer
 	// Stall is how long nothing may move before Run gives up: 10 minutes if 0.
 	Stall Time
+	// Check, if not nil, is called after each Poll of a host; an error ends Run.
+	Check func(h *Host) error
 }
 
 // Net is a simulation.
@@ -369,6 +371,11 @@ func (h *Host) poll(now Time) {
 			e.retries = r
 		} else {
 			e.retries = r
+		}
+	}
+	if f := h.net.opt.Check; f != nil {
+		if err := f(h); err != nil {
+			h.net.fail("%s: %v\n%s", h.Name, err, h.net.Dump())
 		}
 	}
 }
