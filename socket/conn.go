@@ -62,9 +62,8 @@ func (c *Conn) Connect(local, remote ipv4.Endpoint) error {
 			break
 		}
 	}
-	if e != 0 && !c.closed {
-		c.closed = true
-		c.wakeAll(&c.r)
+	if e != 0 && !c.isClosed() {
+		c.shut()
 		c.eng.Close(s.clock.Now())
 		s.run()
 	}

@@ -8,17 +8,18 @@ import (
 // sock is what the sockets have in common: two sides, for those who read (or
 // accept) and for those who write (or connect).
 type sock struct {
-	s      *Stack
-	r, w   side
-	closed bool
+	s    *Stack
+	r, w side
 }
 
 // side is one direction of a socket: the callers in the order in which they are
 // served, and when they give up. It takes 16 bytes when nobody waits.
 type side struct {
 	head     *waiter
-	deadline Time // 0: none
+	deadline Time // 0: none; hasClosed: the socket is closed, which saves a bool
 }
+
+const hasClosed = -pkt.Never
 
 // waiter is a caller that waits, or did and has not finished yet.
 type waiter struct {
@@ -134,7 +135,7 @@ func (k *sock) wakeAll(d *side) {
 	}
 }
 
-func (k *sock) isClosed() bool { return k.closed || k.s.closed }
+func (k *sock) isClosed() bool { return k.r.deadline == hasClosed || k.s.closed }
 
 // lock begins a call that never waits; Unlock follows in any case.
 func (k *sock) lock() errno.Errno {
@@ -148,10 +149,14 @@ func (k *sock) lock() errno.Errno {
 // close locks the stack and makes all calls fail.
 func (k *sock) close() errno.Errno {
 	e := k.lock()
-	k.closed = true
+	k.shut()
+	return e
+}
+
+func (k *sock) shut() {
+	k.r.deadline = hasClosed
 	k.wakeAll(&k.r)
 	k.wakeAll(&k.w)
-	return e
 }
 
 // setDeadlines sets those of d1 and d2, which may be the same.
