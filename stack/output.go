@@ -28,7 +28,7 @@ func (p *path) valid(s *Stack) bool {
 // route finds the way from src, or from the address that fits best if that is
 // 0.0.0.0, to dst. ifindex, if not 0, is the interface that it must take.
 func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, errno.Errno) {
-	*p = path{gen: s.routes.Gen(), mtu: 65535}
+	*p = path{gen: s.routes.Gen(), mtu: uint16(min(s.pool.Size()-netif.EthernetHeaderLen, 65535))} // lo: what a Buf holds
 	if ifindex == 0 && s.isLocal(dst) {
 		p.ifc = s.ifaces[0]
 		if src.IsAny() {
