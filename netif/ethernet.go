@@ -24,16 +24,15 @@ func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 func (m MAC) IsBroadcast() bool { return m == BroadcastMAC }
 
 // String returns m as six hexadecimal bytes with colons.
+//
+//go:noinline
 func (m MAC) String() string {
 	const digits = "0123456789abcdef"
-	b := make([]byte, 0, 17)
+	var b [18]byte
 	for i, v := range m {
-		if i > 0 {
-			b = append(b, ':')
-		}
-		b = append(b, digits[v>>4], digits[v&15])
+		b[3*i], b[3*i+1], b[3*i+2] = digits[v>>4], digits[v&15], ':'
 	}
-	return string(b)
+	return string(b[:17])
 }
 
 // ParseMAC parses six bytes of one or two hexadecimal digits, separated by

@@ -38,16 +38,12 @@ const (
 // Address is an IPv4 address of an interface.
 type Address struct {
 	Local     ipv4.Addr
-	Peer      ipv4.Addr // as Local but for SIOCSIFDSTADDR
-	Broadcast ipv4.Addr // 0.0.0.0: none set
-	Bits      uint8     // of the prefix
-	Scope     uint8     // route.ScopeUniverse, or ScopeHost for a loopback address
-	Secondary bool      // has the prefix of an earlier one, and goes with it
-	Alias     string    // label behind the interface's name: "" or ":..."
+	Broadcast ipv4.Addr   // 0.0.0.0: none set
+	Net       ipv4.Prefix // its Addr is Local, or the peer's address after SIOCSIFDSTADDR
+	Scope     uint8       // route.ScopeUniverse, or ScopeHost for a loopback address
+	Secondary bool        // has the prefix of an earlier one, and goes with it
+	Alias     string      // label behind the interface's name: "" or ":..."
 }
-
-// Prefix returns the block of addresses that a is one of.
-func (a *Address) Prefix() ipv4.Prefix { return ipv4.Prefix{Addr: a.Peer, Bits: a.Bits}.Masked() }
 
 // Stats are an interface's counters, named as in rtnetlink's rtnl_link_stats64.
 type Stats struct {
@@ -65,10 +61,9 @@ type Interface struct {
 	Index int32
 	MTU   int32 // bytes of the largest IPv4 packet
 	HW    MAC
-	Brd   MAC
-	Dev   Device    // nil for the loopback interface
-	Addrs []Address // primary ones before their secondaries
-	Out   []*Buf    // frames that wait for Dev.Send
+	Dev   Device     // nil for the loopback interface
+	Addrs []*Address // primary ones before their secondaries
+	Out   []*Buf     // frames that wait for Dev.Send
 	Neigh Neighbours
 	Stats Stats
 
@@ -80,17 +75,13 @@ type Interface struct {
 // NewInterface returns an interface that is down and has no address: Ethernet
 // over dev, or loopback if dev is nil. seed is for random times.
 func NewInterface(name string, index int32, dev Device, seed uint64) *Interface {
-	i := &Interface{Name: name, Index: index, Dev: dev, TxQueueLen: 1000}
-	i.Neigh.Seed(seed)
-	if dev == nil {
-		i.Flags = IFF_LOOPBACK
-		i.MTU = 65536
-		return i
+	i := new(Interface)
+	i.Name, i.Index, i.Dev, i.TxQueueLen = name, index, dev, 1000
+	i.Flags, i.MTU = IFF_LOOPBACK, 65536
+	if dev != nil {
+		i.Flags, i.MTU, i.HW = IFF_BROADCAST|IFF_MULTICAST, int32(dev.MTU()), dev.HardwareAddr()
 	}
-	i.Flags = IFF_BROADCAST | IFF_MULTICAST
-	i.MTU = int32(dev.MTU())
-	i.HW = dev.HardwareAddr()
-	i.Brd = BroadcastMAC
+	i.Neigh.Seed(seed)
 	return i
 }
 
@@ -108,15 +99,12 @@ func (i *Interface) IsUp() bool { return i.Flags&IFF_UP != 0 }
 // IsLocal reports whether a is one of the interface's own addresses; on the
 // loopback interface all of a prefix are.
 func (i *Interface) IsLocal(a ipv4.Addr) bool {
-	for k := range i.Addrs {
-		x := &i.Addrs[k]
+	for _, x := range i.Addrs {
 		if x.Local == a {
 			return true
 		}
-		if i.Flags&IFF_LOOPBACK != 0 {
-			if p := x.Prefix(); !p.Addr.IsAny() && p.Contains(a) {
-				return true
-			}
+		if i.Flags&IFF_LOOPBACK != 0 && x.Net.Contains(a) && !x.Net.Contains(ipv4.Any) {
+			return true
 		}
 	}
 	return false
@@ -128,12 +116,11 @@ func (i *Interface) IsBroadcast(a ipv4.Addr) bool {
 	if a == ipv4.Broadcast {
 		return true
 	}
-	for k := range i.Addrs {
-		x := &i.Addrs[k]
+	for _, x := range i.Addrs {
 		if x.Broadcast == a && !a.IsAny() {
 			return true
 		}
-		if b, ok := x.Prefix().Broadcast(); ok && b == a {
+		if b, ok := x.Net.Broadcast(); ok && b == a {
 			return true
 		}
 	}
@@ -144,12 +131,11 @@ func (i *Interface) IsBroadcast(a ipv4.Addr) bool {
 // the link: the first one that shares its prefix, else the first one; 0.0.0.0
 // if there is none.
 func (i *Interface) Source(hop ipv4.Addr) (src ipv4.Addr) {
-	for k := range i.Addrs {
-		x := &i.Addrs[k]
+	for _, x := range i.Addrs {
 		if x.Secondary {
 			continue
 		}
-		if x.Prefix().Contains(hop) {
+		if x.Net.Contains(hop) {
 			return x.Local
 		}
 		if src.IsAny() {

@@ -110,6 +110,8 @@ func (t *Neighbours) Gen() uint32 { return t.gen }
 func (t *Neighbours) Len() int { return t.n }
 
 // Find returns the entry of addr, or nil.
+//
+//go:noinline
 func (t *Neighbours) Find(addr ipv4.Addr) *Neighbour {
 	for n := *t.bucket(addr); n != nil; n = n.next {
 		if n.Addr == addr {
@@ -149,12 +151,15 @@ func (t *Neighbours) evict(now Time) bool {
 		}
 	}
 	if old != nil {
-		t.unlink(old)
+		t.Delete(old)
 	}
 	return old != nil
 }
 
-func (t *Neighbours) unlink(n *Neighbour) {
+// Delete removes n. The caller disposes of what it holds: see Take.
+//
+//go:noinline
+func (t *Neighbours) Delete(n *Neighbour) {
 	p := t.bucket(n.Addr)
 	for *p != n {
 		p = &(*p).next
@@ -165,9 +170,6 @@ func (t *Neighbours) unlink(n *Neighbour) {
 	t.n--
 	t.gen++
 }
-
-// Delete removes n. The caller disposes of what it holds: see Take.
-func (t *Neighbours) Delete(n *Neighbour) { t.unlink(n) }
 
 // Next returns the entry after n in an order without meaning, the first one
 // when n is nil, and nil at the end. n must be in the table.
@@ -228,6 +230,8 @@ func (n *Neighbour) outputSlow(now Time) bool {
 }
 
 // enter sets a state with a timer.
+//
+//go:noinline
 func (n *Neighbour) enter(s State, at Time) {
 	n.State, n.timer, n.probes = s, at, 0
 	if t := n.table; !t.armed || at < t.due {
@@ -254,7 +258,11 @@ func (n *Neighbour) Hold(now Time, b *pkt.Buf) (dropped *pkt.Buf) {
 		n.queue[len(n.queue)-1] = b
 		return dropped
 	}
-	n.queue = append(n.queue, b)
+	if n.queue == nil {
+		n.queue = make([]*pkt.Buf, 0, maxHold())
+	}
+	n.queue = n.queue[:len(n.queue)+1]
+	n.queue[len(n.queue)-1] = b
 	return nil
 }
 
@@ -281,6 +289,7 @@ func (n *Neighbour) Suspect(now Time) {
 	}
 }
 
+//go:noinline
 func (n *Neighbour) reach(now Time) {
 	t := n.table
 	if n.State != StateReachable {

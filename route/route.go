@@ -82,39 +82,43 @@ func (r *Route) NextHop(dst ipv4.Addr) ipv4.Addr {
 // Table is the list of routes: longest prefix first, then least metric. The
 // zero Table is empty and ready to use.
 type Table struct {
-	list []*Route
-	gen  uint32
+	first *entry
+	n     int
+	gen   uint32
+}
+
+type entry struct {
+	Route
+	next *entry
 }
 
 // Gen returns a number that changes with every change of the table.
 func (t *Table) Gen() uint32 { return t.gen }
 
 // Len returns the number of routes.
-func (t *Table) Len() int { return len(t.list) }
+func (t *Table) Len() int { return t.n }
 
 // At returns route i, from 0 to Len()-1, in the order of the list.
-func (t *Table) At(i int) *Route { return t.list[i] }
+func (t *Table) At(i int) *Route {
+	e := t.first
+	for ; i > 0; i-- {
+		e = e.next
+	}
+	return &e.Route
+}
 
 // Lookup returns the route to dst, or nil when there is none. The caller
 // checks for RTF_REJECT.
-func (t *Table) Lookup(dst ipv4.Addr) *Route {
-	d := dst.Uint32()
-	for _, r := range t.list {
-		if d&r.mask == r.net {
-			return r
-		}
-	}
-	return nil
-}
+func (t *Table) Lookup(dst ipv4.Addr) *Route { return t.LookupOn(dst, 0, ScopeUniverse) }
 
 // LookupOn is Lookup among the routes through interface ifindex (0: any), or
 // through none, whose scope is at least scope: ScopeLink finds what is on the link
 // only.
 func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
 	d := dst.Uint32()
-	for _, r := range t.list {
-		if d&r.mask == r.net && r.Scope >= scope && (ifindex == 0 || ifindex == r.Ifindex || r.Ifindex == 0) {
-			return r
+	for e := t.first; e != nil; e = e.next {
+		if d&e.mask == e.net && e.Scope >= scope && (ifindex == 0 || ifindex == e.Ifindex || e.Ifindex == 0) {
+			return &e.Route
 		}
 	}
 	return nil
@@ -125,37 +129,40 @@ func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
 // in Linux. It returns EEXIST when the same route is there already, ENOBUFS
 // when the table is full.
 func (t *Table) Add(r *Route) errno.Errno {
-	r.Dst = r.Dst.Masked()
-	r.net, r.mask = r.Dst.Addr.Uint32(), ipv4.Mask(r.Dst.Bits).Uint32()
-	if len(t.list) >= maxRoutes() && !(feature.Redirect && t.makeRoom()) {
+	r.mask = ipv4.Mask(r.Dst.Bits).Uint32()
+	r.net = r.Dst.Addr.Uint32() & r.mask
+	r.Dst.Addr = ipv4.AddrFrom(r.net)
+	if t.n >= maxRoutes() && !(feature.Redirect && t.makeRoom()) {
 		return errno.ENOBUFS
 	}
-	at := len(t.list)
-	for i := len(t.list) - 1; i >= 0; i-- {
-		x := t.list[i]
-		if *x == *r {
+	var at **entry // where r goes
+	p := &t.first
+	for ; *p != nil; p = &(*p).next {
+		x := *p
+		if x.Route == *r {
 			return errno.EEXIST
 		}
-		if x.Dst.Bits < r.Dst.Bits || x.Dst.Bits == r.Dst.Bits &&
-			(x.Metric > r.Metric || x.Metric == r.Metric && r.Proto != ProtoKernel) {
-			at = i
+		if at == nil && (x.mask < r.mask || x.mask == r.mask &&
+			(x.Metric > r.Metric || x.Metric == r.Metric && r.Proto != ProtoKernel)) {
+			at = p
 		}
 	}
-	c := new(Route)
-	*c = *r
-	t.list = append(t.list, nil)
-	copy(t.list[at+1:], t.list[at:])
-	t.list[at] = c
+	if at == nil {
+		at = p
+	}
+	*at = &entry{*r, *at}
+	t.n++
 	t.gen++
 	return 0
 }
 
-// Del removes the first route that the pattern p describes: to exactly p.Dst,
-// with RTF_REJECT as in p.Flags; zero Gateway, Src, Ifindex, Metric and Proto
-// and ScopeNowhere match any. It returns ESRCH when there is none.
+// Del removes the first route that the pattern p describes: to exactly p.Dst, or
+// anywhere if p.Dst.Bits is AnyBits, with RTF_REJECT as in p.Flags; zero Gateway,
+// Src, Ifindex, Metric and Proto and ScopeNowhere match any. It returns ESRCH when
+// there is none.
 func (t *Table) Del(p *Route) errno.Errno {
-	for i, r := range t.list {
-		if r.Dst == p.Dst &&
+	for at := &t.first; *at != nil; at = &(*at).next {
+		if r := &(*at).Route; (r.Dst == p.Dst || p.Dst.Bits == AnyBits) &&
 			(r.Flags^p.Flags)&RTF_REJECT == 0 &&
 			(r.Scope == p.Scope || p.Scope == ScopeNowhere) &&
 			(r.Proto == p.Proto || p.Proto == ProtoAny) &&
@@ -163,33 +170,27 @@ func (t *Table) Del(p *Route) errno.Errno {
 			(r.Ifindex == p.Ifindex || p.Ifindex == 0) &&
 			(r.Src == p.Src || p.Src.IsAny()) &&
 			(r.Gateway == p.Gateway || p.Gateway.IsAny()) {
-			t.remove(i)
+			t.remove(at)
 			return 0
 		}
 	}
 	return errno.ESRCH
 }
 
-// DelInterface removes all routes through interface ifindex.
-func (t *Table) DelInterface(ifindex int32) { t.purge(ifindex, ipv4.Any) }
+// AnyBits as the length of a prefix in a pattern means any prefix.
+const AnyBits = 255
 
-// DelSource removes all routes that prefer src as source.
-func (t *Table) DelSource(src ipv4.Addr) { t.purge(0, src) }
-
-func (t *Table) purge(ifindex int32, src ipv4.Addr) {
-	for i := len(t.list) - 1; i >= 0; i-- {
-		r := t.list[i]
-		if ifindex != 0 && r.Ifindex == ifindex || !src.IsAny() && r.Src == src {
-			t.remove(i)
-		}
+// DelAll removes all routes through interface ifindex, if that is not 0, that
+// prefer source src, if that is not 0.0.0.0.
+func (t *Table) DelAll(ifindex int32, src ipv4.Addr) {
+	p := Route{Dst: ipv4.Prefix{Bits: AnyBits}, Scope: ScopeNowhere, Ifindex: ifindex, Src: src}
+	for t.Del(&p) == 0 {
 	}
 }
 
-func (t *Table) remove(i int) {
-	n := len(t.list) - 1
-	copy(t.list[i:], t.list[i+1:])
-	t.list[n] = nil
-	t.list = t.list[:n]
+func (t *Table) remove(at **entry) {
+	*at = (*at).next
+	t.n--
 	t.gen++
 }
 

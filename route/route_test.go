@@ -151,11 +151,11 @@ func TestDelInterfaceAndSource(t *testing.T) {
 	add(t, &tab, "198.18.1.0/24", "", 0, ProtoKernel, 3)
 	r := Route{Dst: prefix(t, "198.19.0.0/16"), Src: addr("198.18.1.1"), Ifindex: 3}
 	tab.Add(&r)
-	tab.DelSource(addr("198.18.1.1"))
+	tab.DelAll(0, addr("198.18.1.1"))
 	if tab.Len() != 3 || tab.Lookup(addr("198.19.0.1")).Dst.Bits != 0 {
 		t.Error("the route with a source that is gone is still there")
 	}
-	tab.DelInterface(2)
+	tab.DelAll(2, ipv4.Any)
 	if tab.Len() != 1 || tab.At(0).Ifindex != 3 {
 		t.Errorf("%d routes left", tab.Len())
 	}

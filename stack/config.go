@@ -34,9 +34,8 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 	}
 	a.Secondary = false
 	at := 0
-	for k := range i.Addrs {
-		x := &i.Addrs[k]
-		if x.Bits == a.Bits && x.Prefix().Contains(a.Peer) {
+	for k, x := range i.Addrs {
+		if samePrefix(x, a) {
 			if x.Local == a.Local {
 				return errno.EEXIST
 			}
@@ -49,83 +48,74 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 			at = k + 1
 		}
 	}
-	if len(i.Addrs) >= maxAddrs {
+	n := len(i.Addrs)
+	if n >= maxAddrs {
 		return errno.ENOBUFS
 	}
 	if a.Secondary {
-		at = len(i.Addrs)
+		at = n
 	}
-	i.Addrs = append(i.Addrs, netif.Address{})
-	copy(i.Addrs[at+1:], i.Addrs[at:])
-	i.Addrs[at] = *a
-	s.connect(i, a)
-	s.routes.Touch()
+	i.Addrs = append(i.Addrs, a)
+	copy(i.Addrs[at+1:], i.Addrs[at:n])
+	i.Addrs[at] = a
+	s.connect(i, a, true)
 	if feature.ACD {
 		s.ownACD(i, a.Local)
 	}
 	return 0
 }
 
-// connect adds the route to the network of address a.
-func (s *Stack) connect(i *netif.Interface, a *netif.Address) {
-	p := a.Prefix()
-	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || p.Addr.IsAny() ||
-		p.Bits == 32 && p.Addr == a.Local {
-		return
-	}
-	r := connected(i, a)
-	s.routes.Add(&r)
+//go:noinline
+func samePrefix(a, b *netif.Address) bool {
+	return a.Net.Bits == b.Net.Bits && a.Net.Contains(b.Net.Addr)
 }
 
-func connected(i *netif.Interface, a *netif.Address) route.Route {
-	r := route.Route{
-		Dst: a.Prefix(), Src: a.Local, Ifindex: i.Index,
-		Flags: route.RTF_UP, Scope: route.ScopeLink, Proto: route.ProtoKernel,
+// connect adds the route to the network of address a, or deletes it.
+func (s *Stack) connect(i *netif.Interface, a *netif.Address, add bool) {
+	s.routes.Touch()
+	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || a.Net.Contains(ipv4.Any) {
+		return
 	}
+	r := route.Route{Dst: a.Net.Masked(), Src: a.Local, Ifindex: i.Index, Scope: route.ScopeLink, Proto: route.ProtoKernel, Flags: route.RTF_UP}
 	if r.Dst.Bits == 32 {
+		if r.Dst.Addr == a.Local {
+			return
+		}
 		r.Flags |= route.RTF_HOST
 	}
-	return r
+	if add {
+		s.routes.Add(&r)
+	} else {
+		s.routes.Del(&r)
+	}
 }
 
 // delAddr takes address number at from interface i, with its secondaries and
 // the routes that depend on them.
 func (s *Stack) delAddr(i *netif.Interface, at int) {
 	a := i.Addrs[at]
-	if !a.Secondary {
-		for k := len(i.Addrs) - 1; k > at; k-- {
-			x := &i.Addrs[k]
-			if x.Secondary && x.Bits == a.Bits && a.Prefix().Contains(x.Peer) {
-				s.dropAddr(i, k)
-			}
+	for k := len(i.Addrs) - 1; k >= at; k-- {
+		x := i.Addrs[k]
+		if k != at && (a.Secondary || !x.Secondary || !samePrefix(a, x)) {
+			continue
+		}
+		copy(i.Addrs[k:], i.Addrs[k+1:])
+		i.Addrs[len(i.Addrs)-1] = nil
+		i.Addrs = i.Addrs[:len(i.Addrs)-1]
+		s.connect(i, x, false)
+		if s.ownAddr(x.Local) == nil {
+			s.routes.DelAll(0, x.Local)
 		}
 	}
-	s.dropAddr(i, at)
 	if len(i.Addrs) == 0 {
 		s.disable(i)
 	}
 }
 
-func (s *Stack) dropAddr(i *netif.Interface, at int) {
-	a := i.Addrs[at]
-	n := len(i.Addrs) - 1
-	copy(i.Addrs[at:], i.Addrs[at+1:])
-	i.Addrs[n] = netif.Address{}
-	i.Addrs = i.Addrs[:n]
-	if !a.Secondary {
-		r := connected(i, &a)
-		s.routes.Del(&r)
-	}
-	if s.ownAddr(a.Local) == nil {
-		s.routes.DelSource(a.Local)
-	}
-	s.routes.Touch()
-}
-
 // disable forgets what was reached through interface i: it went down or lost
 // its last address.
 func (s *Stack) disable(i *netif.Interface) {
-	s.routes.DelInterface(i.Index)
+	s.routes.DelAll(i.Index, ipv4.Any)
 	s.flushNeighbours(i)
 }
 
@@ -172,12 +162,12 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 	}
 	i.Flags |= netif.IFF_RUNNING
 	if i.Flags&netif.IFF_LOOPBACK != 0 {
-		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Bits: 8, Scope: route.ScopeHost})
-	}
-	for k := range i.Addrs {
-		s.connect(i, &i.Addrs[k])
+		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Net: ipv4.Prefix{Addr: ipv4.Loopback, Bits: 8}, Scope: route.ScopeHost})
 	}
 	s.routes.Touch()
+	for _, a := range i.Addrs {
+		s.connect(i, a, true)
+	}
 }
 
 // setMTU sets the largest packet, in bytes, within what IPv4 and the device
@@ -219,30 +209,31 @@ func (s *Stack) setName(i *netif.Interface, name string) errno.Errno {
 	if name == i.Name {
 		return 0
 	}
-	if name == "" || len(name) > maxName || name == "." || name == ".." {
+	if !validName(name) {
 		return errno.EINVAL
-	}
-	for k := range len(name) {
-		// No separators: of labels, of paths, of words, of formats.
-		switch c := name[k]; c {
-		case ':', '/', ' ', '%', 0xa0:
-			return errno.EINVAL
-		default:
-			if c >= '\t' && c <= '\r' {
-				return errno.EINVAL
-			}
-		}
 	}
 	if s.interfaceByName(name) != nil {
 		return errno.EEXIST
 	}
 	i.Name = name
-	for k := range i.Addrs {
-		if a := &i.Addrs[k]; k == 0 {
+	for k, a := range i.Addrs {
+		if k == 0 {
 			a.Alias = ""
 		} else if a.Alias == "" && k < 9 {
-			a.Alias = ":" + string(rune('1'+k))
+			a.Alias = ":2:3:4:5:6:7:8:9"[2*k-2 : 2*k]
 		}
 	}
 	return 0
+}
+
+// validName reports whether name can be an interface's: it has no separators of
+// labels, paths, words or formats.
+func validName(name string) bool {
+	for k := range len(name) {
+		switch c := name[k]; {
+		case c == ':', c == '/', c == '%', c == ' ', c == 0xa0, c-'\t' <= '\r'-'\t':
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxName && name != "." && name != ".."
 }

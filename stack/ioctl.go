@@ -59,6 +59,8 @@ type Sockaddr struct {
 }
 
 // SockaddrIn returns a as C's struct sockaddr_in has it, with port 0.
+//
+//go:noinline
 func SockaddrIn(a ipv4.Addr) (sa Sockaddr) {
 	sa.Family = AF_INET
 	copy(sa.Data[2:], a[:])
@@ -242,8 +244,8 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 	// A port of 4.4BSD gives the address as well as the label; any other gives
 	// junk, so the label alone decides if no address matches both.
 	at := -1
-	for k := range i.Addrs {
-		if a := &i.Addrs[k]; a.Alias == alias {
+	for k, a := range i.Addrs {
+		if a.Alias == alias {
 			if at < 0 {
 				at = k
 			}
@@ -253,89 +255,95 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 			}
 		}
 	}
-	if at < 0 && req != SIOCSIFADDR && (req != SIOCSIFFLAGS || alias != "") {
+	if req == SIOCSIFFLAGS && alias == "" {
+		s.setFlags(i, int32(int16(r.Flags)))
+		return 0
+	}
+	var a *netif.Address
+	if at >= 0 {
+		a = i.Addrs[at]
+	} else if req != SIOCSIFADDR {
 		return errno.EADDRNOTAVAIL
 	}
-	if req == SIOCSIFFLAGS {
-		if alias == "" {
-			s.setFlags(i, int32(int16(r.Flags)))
-		} else if r.Flags&netif.IFF_UP == 0 {
+	bits, ok := classBits(addr)
+	switch req {
+	case SIOCGIFADDR:
+		r.Addr = SockaddrIn(a.Local)
+		return 0
+	case SIOCGIFDSTADDR:
+		r.Addr = SockaddrIn(a.Net.Addr)
+		return 0
+	case SIOCGIFBRDADDR:
+		r.Addr = SockaddrIn(a.Broadcast)
+		return 0
+	case SIOCGIFNETMASK:
+		r.Addr = SockaddrIn(ipv4.Mask(a.Net.Bits))
+		return 0
+	case SIOCSIFFLAGS:
+		if r.Flags&netif.IFF_UP == 0 {
 			s.delAddr(i, at)
 		}
 		return 0
-	}
-	if get {
-		a := &i.Addrs[at]
-		switch req {
-		case SIOCGIFADDR:
-			addr = a.Local
-		case SIOCGIFDSTADDR:
-			addr = a.Peer
-		case SIOCGIFBRDADDR:
-			addr = a.Broadcast
-		case SIOCGIFNETMASK:
-			addr = ipv4.Mask(a.Bits)
-		}
-		r.Addr = SockaddrIn(addr)
-		return 0
-	}
-	var a netif.Address
-	if at >= 0 {
-		a = i.Addrs[at]
-	}
-	switch req {
 	case SIOCSIFADDR:
-		bits, ok := classBits(addr)
 		if !ok {
 			return errno.EINVAL
 		}
-		if at >= 0 && a.Local == addr {
+		if a != nil && a.Local == addr {
 			return 0
 		}
-		a = netif.Address{Local: addr, Peer: addr, Bits: bits, Alias: alias}
-		if addr.IsLoopback() {
-			a.Scope = route.ScopeHost
+	case SIOCSIFDSTADDR:
+		if a.Net.Addr == addr {
+			return 0
 		}
-		if b, ok := (ipv4.Prefix{Addr: addr, Bits: bits}).Broadcast(); ok && i.Flags&netif.IFF_BROADCAST != 0 {
-			a.Broadcast = b
+		if !ok {
+			return errno.EINVAL
 		}
 	case SIOCSIFBRDADDR:
 		if a.Broadcast == addr {
 			return 0
 		}
-		a.Broadcast = addr
-	case SIOCSIFDSTADDR:
-		if a.Peer == addr {
-			return 0
-		}
-		if _, ok := classBits(addr); !ok {
-			return errno.EINVAL
-		}
-		a.Peer = addr
 	case SIOCSIFNETMASK:
-		bits, ok := ipv4.MaskBits(addr)
-		if !ok {
+		if bits, ok = ipv4.MaskBits(addr); !ok {
 			return errno.EINVAL
 		}
-		if a.Bits == bits {
+		if a.Net.Bits == bits {
 			return 0
 		}
-		// A broadcast address that follows from the old mask follows from the
-		// new one; any other was the user's choice.
-		old := ipv4.AddrFrom(a.Local.Uint32() | ^ipv4.Mask(a.Bits).Uint32())
-		if b, ok := (ipv4.Prefix{Addr: a.Local, Bits: bits}).Broadcast(); ok && a.Broadcast == old && i.Flags&netif.IFF_BROADCAST != 0 {
-			a.Broadcast = b
-		}
-		a.Bits = bits
 	}
 	if at >= 0 {
 		s.delAddr(i, at)
 	}
-	e := s.addAddr(i, &a)
-	if req != SIOCSIFADDR {
-		return 0 // as Linux, which does not look at the result here
+	switch req {
+	case SIOCSIFADDR:
+		a = &netif.Address{Local: addr, Net: ipv4.Prefix{Addr: addr, Bits: bits}, Alias: alias}
+		if addr.IsLoopback() {
+			a.Scope = route.ScopeHost
+		}
+		setBroadcast(i, a)
+		return s.addAddr(i, a)
+	case SIOCSIFBRDADDR:
+		a.Broadcast = addr
+	case SIOCSIFDSTADDR:
+		a.Net.Addr = addr
+	case SIOCSIFNETMASK:
+		// A broadcast address that follows from the old mask follows from the new
+		// one; any other was the user's choice.
+		derived := a.Broadcast.Uint32() == a.Local.Uint32()|^ipv4.Mask(a.Net.Bits).Uint32()
+		a.Net.Bits = bits
+		if derived {
+			setBroadcast(i, a)
+		}
 	}
-	return e
+	s.addAddr(i, a) // Linux does not look at the result here
+	return 0
+}
+
+// setBroadcast sets the broadcast address that follows from the mask, if there is
+// one.
+func setBroadcast(i *netif.Interface, a *netif.Address) {
+	if b, ok := (ipv4.Prefix{Addr: a.Local, Bits: a.Net.Bits}).Broadcast(); ok && i.Flags&netif.IFF_BROADCAST != 0 {
+		a.Broadcast = b
+	}
 }
 
 // classBits returns the length of the prefix that SIOCSIFADDR assumes, and
@@ -356,13 +364,14 @@ func (s *Stack) ioctlIfconf(c *Ifconf) errno.Errno {
 	n := 0
 	room := min(len(c.Req), int(c.Len)/ifreqLen)
 	for _, i := range s.ifaces {
-		for k := range i.Addrs {
+		for _, a := range i.Addrs {
 			if c.Req != nil {
 				if n >= room {
 					break
 				}
-				a := &i.Addrs[k]
-				c.Req[n] = Ifreq{Name: i.Name + a.Alias, Addr: SockaddrIn(a.Local)}
+				r := &c.Req[n]
+				r.Name = i.Name + a.Alias
+				r.Addr = SockaddrIn(a.Local)
 			}
 			n++
 		}

@@ -36,7 +36,6 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 	if r.Flags&ATF_PUBL == 0 && r.Flags&(ATF_NETMASK|ATF_DONTPUB) != 0 {
 		return errno.EINVAL
 	}
-	addr := r.PA.In()
 	var i *netif.Interface
 	if r.Dev != "" {
 		if i = s.interfaceByName(r.Dev); i == nil {
@@ -51,14 +50,21 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 	} else if req == SIOCGARP {
 		return errno.ENODEV
 	}
+	addr := r.PA.In()
 	if req != SIOCGARP {
 		if r.Flags&ATF_PUBL != 0 {
 			return errno.EOPNOTSUPP
 		}
+		if !s.isUnicast(addr) && (i == nil || req == SIOCSARP) {
+			return errno.EINVAL
+		}
 		if i == nil {
-			var e errno.Errno
-			if i, e = s.onLink(addr); e != 0 {
-				return e
+			via := s.routes.LookupOn(addr, 0, route.ScopeLink)
+			if via == nil {
+				return errno.ENETUNREACH
+			}
+			if i = s.interfaceByIndex(via.Ifindex); i == nil { // RTF_REJECT
+				return errno.EHOSTUNREACH
 			}
 		}
 	}
@@ -92,7 +98,7 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 
 // setARP makes or changes the entry of addr.
 func (s *Stack) setARP(i *netif.Interface, addr ipv4.Addr, r *Arpreq) errno.Errno {
-	if i.Dev == nil || r.HA.Family != netif.ARPHRD_ETHER || addr.IsAny() || addr.IsMulticast() || i.IsBroadcast(addr) {
+	if i.Dev == nil || r.HA.Family != netif.ARPHRD_ETHER {
 		return errno.EINVAL
 	}
 	n := i.Neighbour(s.now, addr)
@@ -111,24 +117,4 @@ func (s *Stack) setARP(i *netif.Interface, addr ipv4.Addr, r *Arpreq) errno.Errn
 		}
 	}
 	return 0
-}
-
-// onLink returns the interface on whose link addr is, else why there is none.
-func (s *Stack) onLink(addr ipv4.Addr) (*netif.Interface, errno.Errno) {
-	for _, i := range s.ifaces {
-		if i.IsUp() && addr != ipv4.Broadcast && i.IsBroadcast(addr) {
-			return i, 0
-		}
-	}
-	if addr.IsAny() || s.ownAddr(addr) != nil {
-		return s.ifaces[0], 0
-	}
-	r := s.routes.LookupOn(addr, 0, route.ScopeLink)
-	if r == nil {
-		return nil, errno.ENETUNREACH
-	}
-	if r.Flags&route.RTF_REJECT != 0 {
-		return nil, errno.EHOSTUNREACH
-	}
-	return s.interfaceByIndex(r.Ifindex), 0
 }

@@ -56,7 +56,7 @@ func checkConfig(t *testing.T, s *Stack) {
 			t.Fatalf("hardware address %v", i.HW)
 		}
 		for k, a := range i.Addrs {
-			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || a.Bits > 32 {
+			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || a.Net.Bits > 32 {
 				t.Fatalf("address %+v", a)
 			}
 			if a.Secondary && k == 0 {

@@ -160,17 +160,9 @@ var deliberate = []struct {
 		return (c.req == SIOCSIFADDR || c.req == SIOCSIFDSTADDR) && c.arg[16] == AF_INET &&
 			ipv4.Addr(c.arg[20:24]) == ipv4.Broadcast && ioctlC(w.s, c.clone()) == errno.EINVAL
 	}, errno.EINVAL},
-	{"a group of hosts has no entry of its own in the neighbour table", func(w *twin, c *call) bool {
-		if c.req != SIOCSARP || ioctlC(w.s, c.clone()) != errno.EINVAL {
-			return false
-		}
-		a := ipv4.Addr(c.arg[4:8])
-		for _, i := range w.s.ifaces {
-			if i.IsBroadcast(a) {
-				return true
-			}
-		}
-		return a.IsAny() || a.IsMulticast()
+	{"neither a group of hosts nor we ourselves have an entry in the neighbour table", func(w *twin, c *call) bool {
+		return (c.req == SIOCSARP || c.req == SIOCDARP && decodeName(c.arg[52:]) == "") &&
+			ioctlC(w.s, c.clone()) == errno.EINVAL && !w.s.isUnicast(ipv4.Addr(c.arg[4:8]))
 	}, errno.EINVAL},
 	{"the loopback interface has no neighbours", func(w *twin, c *call) bool {
 		return c.req == SIOCSARP && ioctlC(w.s, c.clone()) == errno.EINVAL && c.arg[16] != netif.ARPHRD_ETHER

@@ -74,9 +74,9 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 		}
 		r.Ifindex = i.Index
 		if alias != "" {
-			for k := range i.Addrs {
-				if i.Addrs[k].Alias == alias {
-					r.Src = i.Addrs[k].Local
+			for _, a := range i.Addrs {
+				if a.Alias == alias {
+					r.Src = a.Local
 					break
 				}
 			}
