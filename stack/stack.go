@@ -213,7 +213,7 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 		next = min(next, s.pollPMTU())
 	}
 	s.runTimers()
-	if s.tcp.env.Starved && s.mem.Used() <= s.mem.Limit/8*7 {
+	if s.tcp.env.Starved && !s.mem.Low() {
 		s.refill()
 	}
 	// What is sent may wait for a neighbour, whose failure may end a connection; and

@@ -388,10 +388,14 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	} else {
 		c.flags |= flagWantWrite
 	}
+	if c.snd.q.head == nil && c.env.Mem.Low() {
+		c.flags |= flagWantWrite
+		c.env.Starved = true // no ACK will tell when to try again: Refill does
+		return 0, errno.EAGAIN
+	}
 	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
 		n = have - min(have, used)
 		c.flags |= flagWantWrite
-		c.env.Starved = true
 	}
 	if n == 0 {
 		return 0, errno.EAGAIN
@@ -401,10 +405,10 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	return int(n), 0
 }
 
-// Refill makes c Writable if a Write came up short, and reports whether one did:
-// there is memory again.
+// Refill makes c Writable if a Write found no memory at all, and reports whether
+// one did: there is some again.
 func (c *Conn) Refill() bool {
-	if c.flags&flagWantWrite == 0 {
+	if c.flags&flagWantWrite == 0 || c.snd.q.head != nil {
 		return false
 	}
 	c.flags &^= flagWantWrite

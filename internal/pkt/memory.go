@@ -51,6 +51,12 @@ func (m *Memory) Spare() uint32 {
 	return (n - m.used) * ChunkLen
 }
 
+// Low reports whether so little is left that only those may have it who receive.
+func (m *Memory) Low() bool {
+	n := m.Limit / ChunkSize
+	return m.used >= n-n/8
+}
+
 // Get returns a Chunk whose Next is nil, or nil at the limit.
 func (m *Memory) Get() *Chunk {
 	if m.used >= m.Limit/ChunkSize {
