@@ -1,0 +1,2 @@
+// Package interop tests bonsai against gVisor's network stack.
+package interop
