@@ -67,9 +67,10 @@ type Interface struct {
 	Neigh Neighbours
 	Stats Stats
 
-	Name       string // at most 15 bytes
-	TxQueueLen int32  // frames; only remembered
-	ACD        *ACD   // feature acd: conflict detection, while it runs
+	Name       string                                  // at most 15 bytes
+	TxQueueLen int32                                   // frames; only remembered
+	Capture    func(now Time, frame []byte, sent bool) // feature pcap: sees every frame
+	ACD        *ACD                                    // feature acd: conflict detection, while it runs
 }
 
 // NewInterface returns an interface that is down and has no address: Ethernet

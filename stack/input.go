@@ -14,6 +14,9 @@ import (
 func (s *Stack) Input(now pkt.Time, ifindex int, frames []*netif.Buf) {
 	s.now = now
 	ifc := s.ifaces[ifindex-1]
+	if feature.Pcap && ifc.Capture != nil {
+		captureBatch(now, ifc.Capture, frames)
+	}
 	for _, b := range frames {
 		if d := s.inputFrame(ifc, b.Bytes()); d != ipv4.DropNone {
 			s.drop(d)
@@ -57,20 +60,21 @@ func (s *Stack) inputFrame(ifc *netif.Interface, f []byte) ipv4.Drop {
 // inputARP is RFC 826's packet reception.
 func (s *Stack) inputARP(ifc *netif.Interface, p []byte) ipv4.Drop {
 	var a netif.ARP
-	if !a.Parse(p) {
+	probe := false // RFC 5227: asks whether anybody has an address, without one of its own
+	if !a.Parse(p) || ifc.Flags&netif.IFF_NOARP != 0 {
 		return ipv4.DropARPBad
 	}
-	if ifc.Flags&netif.IFF_NOARP != 0 {
+	if probe = a.SPA.IsAny(); !probe && ipv4.BadSource(a.SPA) {
 		return ipv4.DropARPBad
 	}
 	if feature.ACD && ifc.ACD != nil {
 		s.inputACD(ifc, &a)
 	}
-	mine := s.isOwn(ifc, a.TPA)
-	if s.isOwn(ifc, a.SPA) || a.SPA.IsAny() && !mine {
+	if s.isLocal(a.SPA) {
 		return ipv4.DropARPConflict
 	}
-	if !a.SPA.IsAny() {
+	mine := s.isLocal(a.TPA) && !a.TPA.IsLoopback()
+	if !probe {
 		if n := ifc.Neigh.Input(s.now, &a, mine); n != nil {
 			for _, b := range n.Take() {
 				s.sendTo(ifc, n, b)
@@ -83,20 +87,6 @@ func (s *Stack) inputARP(ifc *netif.Interface, p []byte) ipv4.Drop {
 	return ipv4.DropNone
 }
 
-// isOwn reports whether a is an address of ours: on ifc, or on any interface,
-// which is the weak end system model, as Linux has it (RFC 1122 section 3.3.4.2).
-func (s *Stack) isOwn(ifc *netif.Interface, a ipv4.Addr) bool {
-	if ifc.IsLocal(a) {
-		return true
-	}
-	for _, i := range s.ifaces {
-		if i != ifc && i.IsUp() && i.IsLocal(a) {
-			return true
-		}
-	}
-	return false
-}
-
 // inputIP is a packet's way in: header, addresses, options, fragments, and then
 // the protocol that it is for. group says that the link's destination was a
 // broadcast or multicast address.
@@ -107,14 +97,14 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 		return d
 	}
 	loop := ifc.Dev == nil
-	if !loop && (ipv4.BadSource(h.Src) || h.Dst.IsLoopback() || ifc.IsBroadcast(h.Src) || s.isOwn(ifc, h.Src)) {
+	if !loop && (ipv4.BadSource(h.Src) || h.Dst.IsLoopback() || s.isBroadcast(h.Src) || s.isLocal(h.Src)) {
 		// "A host MUST silently discard an incoming datagram containing an IP source
 		// address that is invalid by the rules of this section" (RFC 1122 section
 		// 3.2.1.3).
 		return ipv4.DropIPSource
 	}
 	bcast := false
-	if !s.isOwn(ifc, h.Dst) {
+	if !s.isLocal(h.Dst) {
 		bcast = ifc.IsBroadcast(h.Dst) || h.Dst == ipv4.AllHosts
 		if !bcast {
 			return ipv4.DropIPDest

@@ -26,57 +26,62 @@ func (p *path) valid(s *Stack) bool {
 }
 
 // route finds the way from src, or from the address that fits best if that is
-// 0.0.0.0, to dst. ifindex, if not 0, is the interface that it must take.
+// 0.0.0.0 or a group's, to dst. ifindex, if not 0, is the interface that it must
+// take. It returns EINVAL for a source that is not ours, or none for a link.
 func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, errno.Errno) {
-	*p = path{gen: s.routes.Gen(), mtu: uint16(min(s.pool.Size()-netif.EthernetHeaderLen, 65535))} // lo: what a Buf holds
-	if ifindex == 0 && s.isLocal(dst) {
+	*p = path{gen: s.routes.Gen(), group: dst.IsMulticast() || dst == ipv4.Broadcast}
+	if src.IsMulticast() || s.isBroadcast(src) { // a socket bound to a group
+		src = ipv4.Any
+	}
+	if !src.IsAny() && !s.isLocal(src) {
+		return src, errno.EINVAL
+	}
+	out := s.interfaceByIndex(ifindex)
+	if s.isLocal(dst) && (out == nil || out.IsLocal(dst)) {
 		p.ifc = s.ifaces[0]
+		p.mtu = uint16(min(s.pool.Size()-netif.EthernetHeaderLen, 65535)) // what a Buf holds
 		if src.IsAny() {
 			src = dst
 		}
 		return src, 0
 	}
 	hop := dst
-	p.group = dst.IsMulticast() || dst == ipv4.Broadcast
 	var r *route.Route
-	if ifindex == 0 {
-		r = s.routes.Lookup(dst)
-	} else {
-		r = s.routes.LookupOn(dst, ifindex, 0)
-		p.ifc = s.interfaceByIndex(ifindex)
-	}
-	switch {
-	case r != nil:
+	if p.group && out == nil && !src.IsAny() {
+		out = s.interfaceWith(src)
+	} else if r = s.routes.LookupOn(dst, ifindex, 0); r != nil {
 		if r.Flags&route.RTF_REJECT != 0 {
 			return src, errno.EHOSTUNREACH
 		}
 		hop = r.NextHop(dst)
-		p.ifc = s.interfaceByIndex(r.Ifindex)
-	case p.group && p.ifc == nil && !src.IsAny():
-		p.ifc = s.interfaceWith(src)
+		out = s.interfaceByIndex(r.Ifindex)
 	}
-	if p.ifc == nil {
+	// "Internal host loopback address. Addresses of this form MUST NOT appear
+	// outside a host." RFC 1122 section 3.2.1.3 (g).
+	if out == nil || !out.IsUp() || dst.IsLoopback() {
 		return src, errno.ENETUNREACH
 	}
-	if !p.ifc.IsUp() {
-		return src, errno.ENETDOWN
+	if src.IsLoopback() && out.Dev != nil {
+		return src, errno.EINVAL
 	}
 	if src.IsAny() {
-		src = p.ifc.Source(hop)
+		src = out.Source(hop)
 		if r != nil && !r.Src.IsAny() {
 			src = r.Src
 		}
 	}
-	p.mtu = uint16(min(p.ifc.MTU, 65535))
+	p.ifc = out
+	mtu := uint32(out.MTU)
 	if r != nil && r.MTU != 0 {
-		p.mtu = uint16(min(uint32(p.mtu), r.MTU))
+		mtu = max(min(mtu, r.MTU), ipv4.MinMTU)
 	}
+	p.mtu = uint16(min(mtu, 65535))
 	if feature.PMTUD && s.pmtu != nil {
 		p.mtu = s.pmtu.mtu(dst, p.mtu)
 	}
-	p.group = p.group || p.ifc.IsBroadcast(dst)
-	if !p.group && p.ifc.Dev != nil {
-		if p.neigh = p.ifc.Neigh.Lookup(s.now, hop); p.neigh == nil {
+	p.group = p.group || out.IsBroadcast(dst)
+	if !p.group && out.Dev != nil {
+		if p.neigh = out.Neighbour(s.now, hop); p.neigh == nil {
 			return src, errno.ENOBUFS
 		}
 	}
@@ -101,6 +106,9 @@ func (s *Stack) interfaceWith(a ipv4.Addr) *netif.Interface {
 	return nil
 }
 
+// isLocal reports whether a is an address of ours: on any interface that is up,
+// which is the weak end system model, as Linux has it (RFC 1122 section 3.3.4.2).
+//
 //go:noinline
 func (s *Stack) isLocal(a ipv4.Addr) bool { return s.interfaceWith(a) != nil }
 
@@ -198,6 +206,9 @@ func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
 	}
 	ifc.Stats.TxPackets++
 	ifc.Stats.TxBytes += uint64(b.Len())
+	if feature.Pcap && ifc.Capture != nil {
+		ifc.Capture(s.now, b.Bytes(), true)
+	}
 	ifc.Out = append(ifc.Out, b)
 	if len(ifc.Out) == cap(ifc.Out) {
 		s.flush(ifc)
