@@ -17,6 +17,14 @@ type PacketConn socket.Packet
 
 func (c *PacketConn) sock() *socket.Packet { return (*socket.Packet)(c) }
 
+// failed is fail for calls about the peer.
+func (c *PacketConn) failed(op, call string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return c.fail(op, call, c.RemoteAddr(), err)
+}
+
 func (c *PacketConn) fail(op, call string, addr net.Addr, err error) error {
 	if err == nil {
 		return nil
@@ -31,13 +39,13 @@ func (c *PacketConn) Read(b []byte) (int, error) {
 	}
 	var m socket.Meta
 	n, err := c.sock().ReadFrom(b, &m)
-	return n, c.fail("read", "read", c.RemoteAddr(), err)
+	return n, c.failed("read", "read", err)
 }
 
 // Write implements net.Conn: one datagram to the peer.
 func (c *PacketConn) Write(b []byte) (int, error) {
 	n, err := c.sock().WriteTo(b, ipv4.Endpoint{})
-	return n, c.fail("write", "write", c.RemoteAddr(), err)
+	return n, c.failed("write", "write", err)
 }
 
 // ReadFrom implements net.PacketConn: one datagram, cut to what fits.
@@ -45,7 +53,7 @@ func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	var m socket.Meta
 	n, err := c.sock().ReadFrom(b, &m)
 	if err != nil {
-		return n, nil, c.fail("read", "recvfrom", c.RemoteAddr(), err)
+		return n, nil, c.failed("read", "recvfrom", err)
 	}
 	return n, udpAddr(m.Src), nil
 }
@@ -55,7 +63,7 @@ func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) 
 	var m socket.Meta
 	n, err := c.sock().ReadFrom(b, &m)
 	if err != nil {
-		return n, netip.AddrPort{}, c.fail("read", "recvfrom", c.RemoteAddr(), err)
+		return n, netip.AddrPort{}, c.failed("read", "recvfrom", err)
 	}
 	return n, netip.AddrPortFrom(netip.AddrFrom4(m.Src.Addr), m.Src.Port), nil
 }
@@ -92,7 +100,7 @@ func (c *PacketConn) writeTo(b []byte, to netip.AddrPort, addr net.Addr) (n int,
 
 // Close implements net.Conn.
 func (c *PacketConn) Close() error {
-	return c.fail("close", "close", c.RemoteAddr(), c.sock().Close())
+	return c.failed("close", "close", c.sock().Close())
 }
 
 // LocalAddr implements net.PacketConn: a *net.UDPAddr.
