@@ -247,7 +247,7 @@ func (c *Conn) setup(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, 
 	if feature.WScale {
 		c.rcv.wscale = wscaleFor(c.Options.RcvBuf)
 	}
-	c.rcv.mss = defaultMSS
+	c.rcv.mss = min(defaultMSS, s.path)
 	c.rcv.quick = maxQuickAcks
 	c.rcv.ts.offset = tsOffset
 	c.rtt.init()

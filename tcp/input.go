@@ -202,6 +202,8 @@ func (c *Conn) challenge(now pkt.Time) {
 // section 3.10.7.4.
 func (c *Conn) inputControl(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	switch {
+	case s.Flags&RST != 0 && c.state == TimeWait:
+		return ipv4.DropTCPReset, false // RFC 1337 section 3, fix F1
 	case s.Flags&RST != 0:
 		// "If the RST bit is set and the sequence number exactly matches the next
 		// expected sequence number (RCV.NXT), then TCP endpoints MUST reset the
@@ -217,7 +219,7 @@ func (c *Conn) inputControl(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 			e = errno.ECONNREFUSED
 		case CloseWait:
 			e = errno.EPIPE
-		case Closing, LastAck, TimeWait:
+		case Closing, LastAck:
 			e = 0
 		}
 		c.fail(e)
@@ -372,7 +374,7 @@ func (c *Conn) inputData(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		c.fail(0)
 		return ipv4.DropTCPNoConn, true
 	}
-	if fin && c.flags&flagFinSeen == 0 {
+	if fin {
 		c.flags |= flagFinSeen
 		r.fin = seq + uint32(len(p))
 	}
@@ -413,6 +415,7 @@ func (c *Conn) delivered(now pkt.Time) {
 	if c.flags&(flagFinSeen|flagFinRcvd) == flagFinSeen && r.nxt == r.fin {
 		c.flags |= flagFinRcvd
 		r.nxt++
+		r.adv = maxSeq(r.adv, r.nxt) // a FIN needs no room in the buffer
 		r.acks = max(r.acks, 1)
 		c.events |= Readable
 		switch c.state {
@@ -457,7 +460,7 @@ func (c *Conn) acknowledge(now pkt.Time) {
 // "hard" errors may be forged or pass (RFC 5461; RFC 9293 section 3.9.2.2).
 func (c *Conn) ICMP(e errno.Errno, seq uint32) ipv4.Drop {
 	if before(seq, c.snd.una) || !before(seq, c.snd.nxt) {
-		return ipv4.DropICMPQuote
+		return ipv4.DropICMPSequence
 	}
 	c.Unreachable(e)
 	return ipv4.DropNone

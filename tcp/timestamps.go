@@ -64,6 +64,9 @@ func (c *Conn) checkTimestamps(now pkt.Time, s *Segment) ipv4.Drop {
 		return ipv4.DropNone
 	}
 	if !s.HasTS {
+		if s.Flags&SYN != 0 { // a peer that has crashed: it must learn that we have not
+			c.challenge(now)
+		}
 		return ipv4.DropTCPPAWS
 	}
 	t := &c.rcv.ts
