@@ -21,7 +21,7 @@ func (s *Stack) inputRedirect(ifc *netif.Interface, h *ipv4.Header, m *ipv4.ICMP
 	// Codes 0 and 2 speak of networks; a host has no use for the difference: "A host
 	// MUST NOT [...] treat" them otherwise than as for a host.
 	if m.Code > 3 || r == nil || r.Flags&route.RTF_GATEWAY == 0 || r.Ifindex != ifc.Index || r.Gateway != h.Src || gw == h.Src ||
-		!s.isOwn(ifc, q.Src) || s.isLocal(gw) || ifc.IsBroadcast(gw) || ipv4.BadSource(gw) {
+		!s.isLocal(q.Src) || s.isLocal(gw) || ifc.IsBroadcast(gw) || ipv4.BadSource(gw) {
 		return ipv4.DropICMPRedirect
 	}
 	on := s.routes.LookupOn(gw, ifc.Index, route.ScopeLink)

@@ -118,6 +118,10 @@ func (c *Conn) sackLen() int {
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		n-- // room for three
 	}
+	// A small MTU must leave some room for data too.
+	if n = min(n, (int(c.snd.mss)-12)/8); n <= 0 {
+		return 0
+	}
 	var b [maxBlocks]interval
 	if k := c.sackBlocks(&b, n); k > 0 {
 		return 4 + 8*k
