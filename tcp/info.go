@@ -1,0 +1,107 @@
+package tcp
+
+import (
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+// Info is what can be learned about a connection: the fields of Linux's struct
+// tcp_info that have a meaning here, in its units. Times are microseconds unless
+// said otherwise.
+type Info struct {
+	State       State
+	CAState     uint8  // see the constants
+	Retransmits uint8  // timeouts since the last ACK of new data
+	Probes      uint8  // window probes since the peer was last heard
+	Backoff     uint8  // doublings of RTO
+	Options     uint8  // InfoTimestamps, InfoSACK, InfoWScale
+	SndWScale   uint8  // shift of the windows that the peer sends
+	RcvWScale   uint8  // shift of ours
+	RTO         uint32 // retransmission timeout, with its backoff
+	ATO         uint32 // how long an ACK is delayed
+	SndMSS      uint32 // bytes of payload in a full segment
+	RcvMSS      uint32 // likewise of the peer's, as far as seen
+
+	Unacked uint32 // segments sent and not acknowledged
+	Sacked  uint32 // segments of these that have arrived, by SACK
+
+	LastDataSent uint32 // ms ago
+	LastDataRecv uint32 // ms ago; of any segment
+	PMTU         uint32 // bytes
+	RTT          uint32 // smoothed; 0: not measured
+	RTTVar       uint32
+	SndSsthresh  uint32 // segments; InfiniteSsthresh: none yet
+	SndCwnd      uint32 // segments
+	AdvMSS       uint32 // bytes: the MSS option that we sent
+	RcvSpace     uint32 // bytes of the receive buffer
+	SndWnd       uint32 // bytes: the peer's window
+	RcvWnd       uint32 // bytes: what is left of ours
+	NotSent      uint32 // bytes written and not sent
+}
+
+// Values of Info.CAState: TCP_CA_Open and so on.
+const (
+	CAOpen     = 0
+	CADisorder = 1 // duplicate ACKs
+	CARecovery = 3 // fast recovery
+	CALoss     = 4 // after a timeout
+)
+
+// Bits of Info.Options.
+const (
+	InfoTimestamps = 1
+	InfoSACK       = 2
+	InfoWScale     = 4
+)
+
+// InfiniteSsthresh is Linux's TCP_INFINITE_SSTHRESH.
+const InfiniteSsthresh = 0x7fffffff
+
+// Info describes the connection at now (TCP_INFO).
+func (c *Conn) Info(now pkt.Time) (i Info) {
+	s, r, t := &c.snd, &c.rcv, &c.timer
+	i.State = c.state
+	i.SndMSS, i.RcvMSS = uint32(s.mss), uint32(r.mss)
+	i.RTO, i.ATO = c.rtt.value, uint32(delayedAck/pkt.Microsecond)
+	i.RTT, i.RTTVar = c.rtt.srtt, c.rtt.dev
+	i.PMTU, i.AdvMSS = uint32(s.path)+minHeaderLen+20, uint32(s.path)
+	i.SndWnd, i.RcvWnd, i.RcvSpace = s.wnd, r.adv-r.nxt, c.Options.RcvBuf
+	i.Probes = t.probes
+	if i.Backoff = t.retries; c.flags&flagPersist == 0 {
+		i.Retransmits = t.retries
+	}
+	i.LastDataSent = uint32((now - t.lastSent) / pkt.Millisecond)
+	i.LastDataRecv = uint32((now - t.lastRcv) / pkt.Millisecond)
+	if feature.WScale && c.flags&flagWScale != 0 {
+		i.Options |= InfoWScale
+		i.SndWScale, i.RcvWScale = s.wscale, r.wscale
+	}
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		i.Options |= InfoTimestamps
+	}
+	mss := max(uint32(s.mss), 1)
+	if feature.SACK && c.flags&flagSACK != 0 {
+		i.Options |= InfoSACK
+		if c.sack != nil {
+			i.Sacked = (c.sack.sacked + mss - 1) / mss
+		}
+	}
+	i.Unacked = (s.nxt - s.una + mss - 1) / mss
+	if n := s.end - s.nxt; int32(n) > 0 && c.state != SynSent && c.state != SynReceived {
+		i.NotSent = n
+	}
+	i.SndCwnd, i.SndSsthresh = c.cc.cwnd/mss, c.cc.ssthresh/mss
+	if c.cc.ssthresh >= infinite || c.cc.ssthresh == 0 {
+		i.SndSsthresh = InfiniteSsthresh
+	}
+	switch {
+	case c.flags&flagRecovery != 0:
+		i.CAState = CARecovery
+	case t.retries > 0 && c.flags&flagPersist == 0 && c.state != SynSent && c.state != SynReceived,
+		feature.SACK && c.flags&flagLoss != 0:
+		i.CAState = CALoss
+	case c.cc.dupacks > 0 || i.Sacked > 0:
+		i.CAState = CADisorder
+	}
+	return i
+}
