@@ -31,6 +31,8 @@ const (
 // probe it, then configure it, then Own it. Like the neighbour table it is pulled
 // by Poll and has no clock.
 type ACD struct {
+	_ noCompare
+
 	Addr  ipv4.Addr
 	Other MAC // who was seen with Addr last
 	State ACDState

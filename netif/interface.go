@@ -1,6 +1,8 @@
 package netif
 
 import (
+	"math/bits"
+
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
@@ -37,12 +39,41 @@ const (
 
 // Address is an IPv4 address of an interface.
 type Address struct {
+	_ noCompare
+
 	Local     ipv4.Addr
-	Broadcast ipv4.Addr   // 0.0.0.0: none set
-	Net       ipv4.Prefix // its Addr is Local, or the peer's address after SIOCSIFDSTADDR
-	Scope     uint8       // route.ScopeUniverse, or ScopeHost for a loopback address
-	Secondary bool        // has the prefix of an earlier one, and goes with it
-	Alias     string      // label behind the interface's name: "" or ":..."
+	Peer      ipv4.Addr // Local, unless SIOCSIFDSTADDR said otherwise
+	Broadcast ipv4.Addr // 0.0.0.0: none set
+	Mask      ipv4.Addr // of the prefix that Peer is in: contiguous
+	Scope     uint8     // route.ScopeUniverse, or ScopeHost for a loopback address
+	Secondary bool      // has the prefix of an earlier one, and goes with it
+	Alias     string    // label behind the interface's name: "" or ":..."
+}
+
+// noCompare in a struct spares the code that compares two of them, which Go makes
+// for every comparable type that it can't rule out (60 to 360 bytes each).
+type noCompare [0]func()
+
+// Contains reports whether b has a's prefix.
+//
+//go:noinline
+func (a *Address) Contains(b ipv4.Addr) bool {
+	return (b.Uint32()^a.Peer.Uint32())&a.Mask.Uint32() == 0
+}
+
+// Bits returns the length of a's prefix.
+func (a *Address) Bits() uint8 { return uint8(bits.LeadingZeros32(^a.Mask.Uint32())) }
+
+// DirectedBroadcast returns the address with a's prefix and all other bits set,
+// 0.0.0.0 if there are fewer than two of them (RFC 3021).
+//
+//go:noinline
+func DirectedBroadcast(a, mask ipv4.Addr) ipv4.Addr {
+	host := ^mask.Uint32()
+	if host <= 1 {
+		return ipv4.Addr{}
+	}
+	return ipv4.AddrFrom(a.Uint32() | host)
 }
 
 // Stats are an interface's counters, named as in rtnetlink's rtnl_link_stats64.
@@ -101,10 +132,7 @@ func (i *Interface) IsUp() bool { return i.Flags&IFF_UP != 0 }
 // loopback interface all of a prefix are.
 func (i *Interface) IsLocal(a ipv4.Addr) bool {
 	for _, x := range i.Addrs {
-		if x.Local == a {
-			return true
-		}
-		if i.Flags&IFF_LOOPBACK != 0 && x.Net.Contains(a) && !x.Net.Contains(ipv4.Any) {
+		if x.Local == a || i.Flags&IFF_LOOPBACK != 0 && x.Contains(a) && !x.Contains(ipv4.Addr{}) {
 			return true
 		}
 	}
@@ -114,18 +142,15 @@ func (i *Interface) IsLocal(a ipv4.Addr) bool {
 // IsBroadcast reports whether a is a broadcast address of the interface, or the
 // limited one (RFC 1122 section 3.2.1.3).
 func (i *Interface) IsBroadcast(a ipv4.Addr) bool {
-	if a == ipv4.Broadcast {
-		return true
+	if a.IsAny() {
+		return false
 	}
 	for _, x := range i.Addrs {
-		if x.Broadcast == a && !a.IsAny() {
-			return true
-		}
-		if b, ok := x.Net.Broadcast(); ok && b == a {
+		if x.Broadcast == a || DirectedBroadcast(x.Peer, x.Mask) == a {
 			return true
 		}
 	}
-	return false
+	return a == ipv4.Broadcast
 }
 
 // Source returns the address to send from to hop, a destination or gateway on
@@ -136,7 +161,7 @@ func (i *Interface) Source(hop ipv4.Addr) (src ipv4.Addr) {
 		if x.Secondary {
 			continue
 		}
-		if x.Net.Contains(hop) {
+		if x.Contains(hop) {
 			return x.Local
 		}
 		if src.IsAny() {

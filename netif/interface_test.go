@@ -12,10 +12,10 @@ func testInterface() *Interface {
 		Flags: IFF_UP | IFF_BROADCAST,
 		HW:    selfMAC,
 		Addrs: []*Address{
-			{Local: self, Net: ipv4.Prefix{Addr: self, Bits: 24}, Broadcast: ipv4.Addr{198, 18, 0, 255}},
-			{Local: ipv4.Addr{198, 19, 1, 1}, Net: ipv4.Prefix{Addr: ipv4.Addr{198, 19, 1, 1}, Bits: 30}},
-			{Local: ipv4.Addr{198, 19, 2, 1}, Net: ipv4.Prefix{Addr: ipv4.Addr{198, 19, 2, 1}, Bits: 31}},
-			{Local: ipv4.Addr{198, 18, 0, 9}, Net: ipv4.Prefix{Addr: ipv4.Addr{198, 18, 0, 9}, Bits: 24}, Secondary: true},
+			{Local: self, Peer: self, Mask: ipv4.Mask(24), Broadcast: ipv4.Addr{198, 18, 0, 255}},
+			{Local: ipv4.Addr{198, 19, 1, 1}, Peer: ipv4.Addr{198, 19, 1, 1}, Mask: ipv4.Mask(30)},
+			{Local: ipv4.Addr{198, 19, 2, 1}, Peer: ipv4.Addr{198, 19, 2, 1}, Mask: ipv4.Mask(31)},
+			{Local: ipv4.Addr{198, 18, 0, 9}, Peer: ipv4.Addr{198, 18, 0, 9}, Mask: ipv4.Mask(24), Secondary: true},
 		},
 	}
 }
@@ -48,7 +48,7 @@ func TestC10WholeLoopbackNetworkIsLocal(t *testing.T) {
 	if lo.IsLocal(ipv4.Loopback) {
 		t.Error("local without an address")
 	}
-	lo.Addrs = []*Address{{Local: ipv4.Loopback, Net: ipv4.Prefix{Addr: ipv4.Loopback, Bits: 8}}}
+	lo.Addrs = []*Address{{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8)}}
 	for _, a := range []ipv4.Addr{{127, 0, 0, 1}, {127, 1, 2, 3}} {
 		if !lo.IsLocal(a) {
 			t.Errorf("%v is not local", a)

@@ -49,16 +49,8 @@ func maxNeighbours() int {
 }
 
 // maxHold is the number of packets that wait for one address: 1 in minimal, 8
-// in client and full, 64 with feature bigtables.
-func maxHold() int {
-	if feature.BigTables {
-		return 64
-	}
-	if feature.Profile == feature.Minimal {
-		return 1
-	}
-	return 8
-}
+// in client, 64 in full.
+const maxHold = 1 << (3 * feature.Profile)
 
 // Neighbour is what is known about one address on the link. Whoever keeps a
 // pointer to it compares Neighbours.Gen: an entry that was evicted or deleted is
@@ -68,22 +60,25 @@ type Neighbour struct {
 	HW     MAC // valid in StateValid
 	State  State
 	probes uint8 // requests sent in StateIncomplete or StateProbe
+	held   uint8 // packets in queue
 	Dead   bool  // no longer in the table
 	table  *Neighbours
 	next   *Neighbour // in the table's list
 
-	fresh   Time // until when StateReachable lasts
-	timer   Time // when the state ends, in stateTimed
-	asked   Time // last request sent
-	updated Time // last change of HW
-	used    Time // last use, coarsely: for eviction
-	queue   []*pkt.Buf
+	fresh   Time               // until when StateReachable lasts
+	timer   Time               // when the state ends, in stateTimed
+	asked   Time               // last request sent
+	updated Time               // last change of HW
+	used    Time               // last use, coarsely: for eviction
+	queue   *[maxHold]*pkt.Buf // nil when idle
 }
 
 // Neighbours is the neighbour table of one interface. It is sans-io: Poll says
 // what to send. The zero Neighbours is empty and ready to use; Seed it for
 // random times.
 type Neighbours struct {
+	_ noCompare
+
 	buckets [1 << hashBits]*Neighbour
 	n       int
 	gen     uint32
@@ -197,7 +192,7 @@ func (n *Neighbour) Set(now Time, hw *MAC, permanent bool) bool {
 	if permanent {
 		n.State = StatePermanent
 	}
-	return len(n.queue) > 0
+	return n.held > 0
 }
 
 // age moves a reachable entry to stale when its time is over.
@@ -252,24 +247,25 @@ func (n *Neighbour) Hold(now Time, b *pkt.Buf) (dropped *pkt.Buf) {
 		// 1122 section 2.3.2.1
 		n.enter(StateIncomplete, max(now, n.asked+retransTime))
 	}
-	if len(n.queue) >= maxHold() {
-		dropped = n.queue[0]
-		copy(n.queue, n.queue[1:])
-		n.queue[len(n.queue)-1] = b
-		return dropped
-	}
 	if n.queue == nil {
-		n.queue = make([]*pkt.Buf, 0, maxHold())
+		n.queue = new([maxHold]*pkt.Buf)
 	}
-	n.queue = n.queue[:len(n.queue)+1]
-	n.queue[len(n.queue)-1] = b
-	return nil
+	if n.held == maxHold {
+		dropped = n.queue[0]
+		copy(n.queue[:], n.queue[1:])
+		n.held--
+	}
+	n.queue[n.held%maxHold] = b
+	n.held++
+	return dropped
 }
 
 // Take returns the packets that n holds, oldest first, and forgets them.
-func (n *Neighbour) Take() []*pkt.Buf {
-	q := n.queue
-	n.queue = nil
+func (n *Neighbour) Take() (q []*pkt.Buf) {
+	if n.queue != nil {
+		q = n.queue[:n.held]
+		n.queue, n.held = nil, 0
+	}
 	return q
 }
 
@@ -337,7 +333,7 @@ func (t *Neighbours) Input(now Time, a *ARP, forMe bool) *Neighbour {
 	if a.Op == ARPReply && forMe {
 		n.reach(now)
 	}
-	if len(n.queue) > 0 {
+	if n.held > 0 {
 		return n
 	}
 	return nil

@@ -122,16 +122,16 @@ func TestC03QueueKeepsTheLatest(t *testing.T) {
 	n := newNeighTest(t)
 	e := n.tab.Lookup(n.now, peer)
 	var bufs []*pkt.Buf
-	for k := range maxHold() + 3 {
+	for k := range maxHold + 3 {
 		b := pkt.NewBuf(10)
 		bufs = append(bufs, b)
-		if old := e.Hold(n.now, b); k < maxHold() && old != nil || k >= maxHold() && old != bufs[k-maxHold()] {
+		if old := e.Hold(n.now, b); k < maxHold && old != nil || k >= maxHold && old != bufs[k-maxHold] {
 			t.Errorf("packet %d pushes out %p", k, old)
 		}
 	}
 	q := e.Take()
-	if len(q) != maxHold() || q[len(q)-1] != bufs[len(bufs)-1] || q[0] != bufs[3] {
-		t.Errorf("%d packets wait, not the latest %d", len(q), maxHold())
+	if len(q) != maxHold || q[len(q)-1] != bufs[len(bufs)-1] || q[0] != bufs[3] {
+		t.Errorf("%d packets wait, not the latest %d", len(q), maxHold)
 	}
 	if e.queue != nil {
 		t.Error("an idle entry keeps memory for its queue")
@@ -186,7 +186,7 @@ func TestC04OneRequestPerSecond(t *testing.T) {
 	n.at(1).want("broadcast")
 	// After a failure and a new attempt at once, still.
 	n.at(2).want("broadcast")
-	n.at(3).want(fmt.Sprint("fail ", min(101, maxHold())))
+	n.at(3).want(fmt.Sprint("fail ", min(101, maxHold)))
 	n.send(peer)
 	n.want("broadcast")
 	n.at(3.5).want()
@@ -488,9 +488,9 @@ func FuzzNeighbours(f *testing.F) {
 			}
 			queued, count := 0, 0
 			for e := n.tab.Next(nil); e != nil; e = n.tab.Next(e) {
-				queued += len(e.queue)
+				queued += int(e.held)
 				count++
-				if len(e.queue) > 0 && e.State != StateIncomplete {
+				if int(e.held) > 0 && e.State != StateIncomplete {
 					t.Fatalf("packets wait in state %#x", e.State)
 				}
 			}
@@ -502,7 +502,7 @@ func FuzzNeighbours(f *testing.F) {
 }
 
 func TestSizesFollowTheProfile(t *testing.T) {
-	if feature.Profile == feature.Minimal && !feature.BigTables && (maxNeighbours() != 8 || maxHold() != 1) {
-		t.Errorf("minimal: %d entries, %d packets", maxNeighbours(), maxHold())
+	if feature.Profile == feature.Minimal && !feature.BigTables && (maxNeighbours() != 8 || maxHold != 1) {
+		t.Errorf("minimal: %d entries, %d packets", maxNeighbours(), maxHold)
 	}
 }

@@ -62,7 +62,7 @@ func (r *Ifreq) Decode(req uint32, b []byte) errno.Errno {
 	case SIOCSIFNAME:
 		r.Newname = decodeName(u)
 	case SIOCSIFMAP:
-		r.Map = Ifmap{le.Uint64(u), le.Uint64(u[8:]), le.Uint16(u[16:]), u[18], u[19], u[20]}
+		r.Map = Ifmap{MemStart: le.Uint64(u), MemEnd: le.Uint64(u[8:]), BaseAddr: le.Uint16(u[16:]), IRQ: u[18], DMA: u[19], Port: u[20]}
 	default:
 		r.Addr.decode(u)
 	}

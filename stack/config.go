@@ -13,6 +13,8 @@ import (
 
 // ownAddr returns the interface that has address a, or nil. An address is the
 // host's whether its interface is up or not (weak host model).
+//
+//go:noinline
 func (s *Stack) ownAddr(a ipv4.Addr) *netif.Interface {
 	for _, i := range s.ifaces {
 		if i.IsLocal(a) {
@@ -66,19 +68,23 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 }
 
 //go:noinline
-func samePrefix(a, b *netif.Address) bool {
-	return a.Net.Bits == b.Net.Bits && a.Net.Contains(b.Net.Addr)
-}
+func samePrefix(a, b *netif.Address) bool { return a.Mask == b.Mask && a.Contains(b.Peer) }
 
 // connect adds the route to the network of address a, or deletes it.
 func (s *Stack) connect(i *netif.Interface, a *netif.Address, add bool) {
 	s.routes.Touch()
-	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || a.Net.Contains(ipv4.Any) {
+	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || a.Contains(ipv4.Addr{}) {
 		return
 	}
-	r := route.Route{Dst: a.Net.Masked(), Src: a.Local, Ifindex: i.Index, Scope: route.ScopeLink, Proto: route.ProtoKernel, Flags: route.RTF_UP}
+	var r route.Route
+	r.Dst = ipv4.Prefix{Addr: ipv4.AddrFrom(a.Peer.Uint32() & a.Mask.Uint32()), Bits: a.Bits()}
+	r.Src = a.Local
+	r.Ifindex = i.Index
+	r.Scope = route.ScopeLink
+	r.Proto = route.ProtoKernel
+	r.Flags = route.RTF_UP
 	if r.Dst.Bits == 32 {
-		if r.Dst.Addr == a.Local {
+		if a.Peer == a.Local {
 			return
 		}
 		r.Flags |= route.RTF_HOST
@@ -162,7 +168,7 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 	}
 	i.Flags |= netif.IFF_RUNNING
 	if i.Flags&netif.IFF_LOOPBACK != 0 {
-		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Net: ipv4.Prefix{Addr: ipv4.Loopback, Bits: 8}, Scope: route.ScopeHost})
+		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8), Scope: route.ScopeHost})
 	}
 	s.routes.Touch()
 	for _, a := range i.Addrs {
@@ -228,6 +234,8 @@ func (s *Stack) setName(i *netif.Interface, name string) errno.Errno {
 
 // validName reports whether name can be an interface's: it has no separators of
 // labels, paths, words or formats.
+//
+//go:noinline
 func validName(name string) bool {
 	for k := range len(name) {
 		switch c := name[k]; {

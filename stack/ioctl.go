@@ -59,12 +59,15 @@ type Sockaddr struct {
 }
 
 // SockaddrIn returns a as C's struct sockaddr_in has it, with port 0.
-//
-//go:noinline
 func SockaddrIn(a ipv4.Addr) (sa Sockaddr) {
-	sa.Family = AF_INET
-	copy(sa.Data[2:], a[:])
+	sa.setIn(a)
 	return sa
+}
+
+//go:noinline
+func (sa *Sockaddr) setIn(a ipv4.Addr) {
+	*sa = Sockaddr{Family: AF_INET}
+	copy(sa.Data[2:], a[:])
 }
 
 // In returns the IPv4 address in sa, which is only meaningful for AF_INET.
@@ -73,17 +76,19 @@ func (sa *Sockaddr) In() ipv4.Addr { return ipv4.Addr(sa.Data[2:6]) }
 // Ifreq mirrors C's struct ifreq: its union is laid out, one field for each
 // type that it can hold.
 type Ifreq struct {
-	Name    string   // ifr_name: "eth0", or "eth0:1" for an alias
-	Addr    Sockaddr // ifr_addr, ifr_dstaddr, ifr_broadaddr, ifr_netmask, ifr_hwaddr
-	Flags   uint16   // ifr_flags: netif.IFF_...
-	Value   int32    // ifr_ifindex, ifr_metric, ifr_mtu, ifr_qlen
-	Newname string   // ifr_newname
-	Map     Ifmap    // ifr_map
-	Data    any      // ifr_data: a pointer to one of the Ethtool types
+	_       [0]func() // not comparable: spares the code for it
+	Name    string    // ifr_name: "eth0", or "eth0:1" for an alias
+	Addr    Sockaddr  // ifr_addr, ifr_dstaddr, ifr_broadaddr, ifr_netmask, ifr_hwaddr
+	Flags   uint16    // ifr_flags: netif.IFF_...
+	Value   int32     // ifr_ifindex, ifr_metric, ifr_mtu, ifr_qlen
+	Newname string    // ifr_newname
+	Map     Ifmap     // ifr_map
+	Data    any       // ifr_data: a pointer to one of the Ethtool types
 }
 
 // Ifmap mirrors C's struct ifmap.
 type Ifmap struct {
+	_                [0]func()
 	MemStart, MemEnd uint64
 	BaseAddr         uint16
 	IRQ, DMA, Port   uint8
@@ -216,6 +221,12 @@ func (s *Stack) ioctlIf(req uint32, r *Ifreq) errno.Errno {
 			return ethtool(i, r.Data)
 		}
 		return errno.EOPNOTSUPP
+	case SIOCSIFFLAGS:
+		if alias == "" {
+			s.setFlags(i, int32(int16(r.Flags)))
+			return 0
+		}
+		return s.ioctlAddr(req, i, alias, r)
 	default:
 		return s.ioctlAddr(req, i, alias, r)
 	}
@@ -239,121 +250,110 @@ func splitLabel(label string) (name, alias string) {
 // ioctlAddr does the requests that concern one address of interface i: the one
 // with the given alias.
 func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq) errno.Errno {
+	// From SIOCGIFADDR on, each field has a request to get and one to set it.
+	k := req - SIOCGIFADDR
+	set := k&1 != 0
 	addr := r.Addr.In()
-	get := uint64(1)<<(req-SIOCGIFNAME)&getRequests != 0
-	// A port of 4.4BSD gives the address as well as the label; any other gives
-	// junk, so the label alone decides if no address matches both.
-	at := -1
-	for k, a := range i.Addrs {
-		if a.Alias == alias {
-			if at < 0 {
-				at = k
-			}
-			if get && r.Addr.Family == AF_INET && a.Local == addr {
-				at = k
-				break
-			}
+	var want ipv4.Addr
+	if !set && r.Addr.Family == AF_INET {
+		want = addr
+	}
+	at := findAlias(i, alias, want)
+	if at < 0 {
+		if req != SIOCSIFADDR {
+			return errno.EADDRNOTAVAIL
 		}
+		return s.setAddr(i, alias, addr, -1)
 	}
-	if req == SIOCSIFFLAGS && alias == "" {
-		s.setFlags(i, int32(int16(r.Flags)))
-		return 0
-	}
-	var a *netif.Address
-	if at >= 0 {
-		a = i.Addrs[at]
-	} else if req != SIOCSIFADDR {
-		return errno.EADDRNOTAVAIL
-	}
-	bits, ok := classBits(addr)
-	switch req {
-	case SIOCGIFADDR:
-		r.Addr = SockaddrIn(a.Local)
-		return 0
-	case SIOCGIFDSTADDR:
-		r.Addr = SockaddrIn(a.Net.Addr)
-		return 0
-	case SIOCGIFBRDADDR:
-		r.Addr = SockaddrIn(a.Broadcast)
-		return 0
-	case SIOCGIFNETMASK:
-		r.Addr = SockaddrIn(ipv4.Mask(a.Net.Bits))
-		return 0
-	case SIOCSIFFLAGS:
+	if req == SIOCSIFFLAGS { // of an alias
 		if r.Flags&netif.IFF_UP == 0 {
 			s.delAddr(i, at)
 		}
 		return 0
-	case SIOCSIFADDR:
-		if !ok {
-			return errno.EINVAL
-		}
-		if a != nil && a.Local == addr {
-			return 0
-		}
-	case SIOCSIFDSTADDR:
-		if a.Net.Addr == addr {
-			return 0
-		}
-		if !ok {
-			return errno.EINVAL
-		}
-	case SIOCSIFBRDADDR:
-		if a.Broadcast == addr {
-			return 0
-		}
-	case SIOCSIFNETMASK:
-		if bits, ok = ipv4.MaskBits(addr); !ok {
-			return errno.EINVAL
-		}
-		if a.Net.Bits == bits {
-			return 0
-		}
 	}
-	if at >= 0 {
-		s.delAddr(i, at)
+	a := i.Addrs[at]
+	field := [...]*ipv4.Addr{&a.Local, &a.Peer, &a.Broadcast, &a.Mask}[k/2&3]
+	if !set {
+		r.Addr.setIn(*field)
+		return 0
+	}
+	if *field == addr {
+		return 0
 	}
 	switch req {
 	case SIOCSIFADDR:
-		a = &netif.Address{Local: addr, Net: ipv4.Prefix{Addr: addr, Bits: bits}, Alias: alias}
-		if addr.IsLoopback() {
-			a.Scope = route.ScopeHost
-		}
-		setBroadcast(i, a)
-		return s.addAddr(i, a)
-	case SIOCSIFBRDADDR:
-		a.Broadcast = addr
+		return s.setAddr(i, alias, addr, at)
 	case SIOCSIFDSTADDR:
-		a.Net.Addr = addr
-	case SIOCSIFNETMASK:
-		// A broadcast address that follows from the old mask follows from the new
-		// one; any other was the user's choice.
-		derived := a.Broadcast.Uint32() == a.Local.Uint32()|^ipv4.Mask(a.Net.Bits).Uint32()
-		a.Net.Bits = bits
-		if derived {
-			setBroadcast(i, a)
+		if !assignable(addr) {
+			return errno.EINVAL
 		}
+	case SIOCSIFNETMASK:
+		if !contiguous(addr.Uint32()) {
+			return errno.EINVAL
+		}
+	}
+	s.delAddr(i, at)
+	// A broadcast address that follows from the old mask follows from the new
+	// one; any other was the user's choice.
+	derived := a.Broadcast.Uint32() == a.Local.Uint32()|^a.Mask.Uint32()
+	*field = addr
+	if derived && req == SIOCSIFNETMASK {
+		setBroadcast(i, a)
 	}
 	s.addAddr(i, a) // Linux does not look at the result here
 	return 0
 }
 
+// setAddr is SIOCSIFADDR: it gives interface i address addr with the mask of its
+// class, in place of address number at if that is not -1.
+func (s *Stack) setAddr(i *netif.Interface, alias string, addr ipv4.Addr, at int) errno.Errno {
+	if !assignable(addr) {
+		return errno.EINVAL
+	}
+	if at >= 0 {
+		s.delAddr(i, at)
+	}
+	a := new(netif.Address)
+	a.Local, a.Peer, a.Mask, a.Alias = addr, addr, addr.ClassMask(), alias
+	if addr.IsLoopback() {
+		a.Scope = route.ScopeHost
+	}
+	setBroadcast(i, a)
+	return s.addAddr(i, a)
+}
+
+// assignable reports whether a can be an address of an interface, or 0.0.0.0 for
+// "none".
+func assignable(a ipv4.Addr) bool { return !a.IsMulticast() && a != ipv4.Broadcast }
+
+// contiguous reports whether all ones of mask are in front.
+func contiguous(mask uint32) bool { return ^mask&(^mask+1) == 0 }
+
+// findAlias returns the number of the address of interface i that has the given
+// alias, or -1. A port of 4.4BSD gives the address as well as the label; any other
+// gives junk, so the label alone decides if no address matches both.
+func findAlias(i *netif.Interface, alias string, want ipv4.Addr) int {
+	at := -1
+	for k, a := range i.Addrs {
+		if a.Alias == alias {
+			if a.Local == want {
+				return k
+			}
+			if at < 0 {
+				at = k
+			}
+		}
+	}
+	return at
+}
+
 // setBroadcast sets the broadcast address that follows from the mask, if there is
 // one.
 func setBroadcast(i *netif.Interface, a *netif.Address) {
-	if b, ok := (ipv4.Prefix{Addr: a.Local, Bits: a.Net.Bits}).Broadcast(); ok && i.Flags&netif.IFF_BROADCAST != 0 {
+	b := netif.DirectedBroadcast(a.Local, a.Mask)
+	if i.Flags&netif.IFF_BROADCAST != 0 && !b.IsAny() {
 		a.Broadcast = b
 	}
-}
-
-// classBits returns the length of the prefix that SIOCSIFADDR assumes, and
-// whether a can be an address of an interface, or stand for "none".
-func classBits(a ipv4.Addr) (bits uint8, ok bool) {
-	if a.IsAny() {
-		return 0, true
-	}
-	bits, _ = ipv4.MaskBits(a.ClassMask())
-	return bits, !a.IsMulticast() && a != ipv4.Broadcast
 }
 
 // ifreqLen is the size in bytes of C's struct ifreq on 64 bit.
@@ -371,7 +371,7 @@ func (s *Stack) ioctlIfconf(c *Ifconf) errno.Errno {
 				}
 				r := &c.Req[n]
 				r.Name = i.Name + a.Alias
-				r.Addr = SockaddrIn(a.Local)
+				r.Addr.setIn(a.Local)
 			}
 			n++
 		}

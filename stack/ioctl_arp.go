@@ -9,6 +9,7 @@ import (
 
 // Arpreq mirrors C's struct arpreq.
 type Arpreq struct {
+	_       [0]func()
 	PA      Sockaddr // arp_pa: the IPv4 address
 	HA      Sockaddr // arp_ha: the hardware address
 	Flags   int32    // arp_flags: ATF_...
@@ -41,10 +42,11 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 		if i = s.interfaceByName(r.Dev); i == nil {
 			return errno.ENODEV
 		}
+		t := i.HWType()
 		if r.HA.Family == 0 {
-			r.HA.Family = i.HWType()
+			r.HA.Family = t
 		}
-		if r.Flags&ATF_COM != 0 && r.HA.Family != i.HWType() {
+		if r.Flags&ATF_COM != 0 && r.HA.Family != t {
 			return errno.EINVAL
 		}
 	} else if req == SIOCGARP {
@@ -55,7 +57,7 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 		if r.Flags&ATF_PUBL != 0 {
 			return errno.EOPNOTSUPP
 		}
-		if !s.isUnicast(addr) && (i == nil || req == SIOCSARP) {
+		if (i == nil || req == SIOCSARP) && !s.isUnicast(addr) {
 			return errno.EINVAL
 		}
 		if i == nil {
@@ -67,9 +69,9 @@ func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
 				return errno.EHOSTUNREACH
 			}
 		}
-	}
-	if req == SIOCSARP {
-		return s.setARP(i, addr, r)
+		if req == SIOCSARP {
+			return s.setARP(i, addr, r)
+		}
 	}
 	n := i.Neigh.Find(addr)
 	known := n != nil && n.State&^netif.StateNoARP != 0

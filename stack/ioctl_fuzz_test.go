@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"github.com/bonsainet/bonsai/ipv4"
@@ -56,7 +57,7 @@ func checkConfig(t *testing.T, s *Stack) {
 			t.Fatalf("hardware address %v", i.HW)
 		}
 		for k, a := range i.Addrs {
-			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || a.Net.Bits > 32 {
+			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || !contiguous(a.Mask.Uint32()) {
 				t.Fatalf("address %+v", a)
 			}
 			if a.Secondary && k == 0 {
@@ -94,7 +95,7 @@ func FuzzIfreqCodec(f *testing.F) {
 		c := bytes.Clone(b)
 		r.Encode(req, c)
 		var r2 Ifreq
-		if r2.Decode(req, c); r2 != r && req != SIOCGIFFLAGS && req != SIOCGIFMTU && req != SIOCGIFMETRIC &&
+		if r2.Decode(req, c); !reflect.DeepEqual(r2, r) && req != SIOCGIFFLAGS && req != SIOCGIFMTU && req != SIOCGIFMETRIC &&
 			req != SIOCGIFINDEX && req != SIOCGIFTXQLEN && req != SIOCGIFMAP {
 			t.Fatalf("%+v became %+v", r, r2)
 		}
@@ -114,7 +115,7 @@ func FuzzRtentryCodec(f *testing.F) {
 		}
 		c := make([]byte, SizeofRtentry)
 		r.Encode(c)
-		if r2.Decode(c, dev); r2 != r {
+		if r2.Decode(c, dev); !reflect.DeepEqual(r2, r) {
 			t.Fatalf("%+v became %+v", r, r2)
 		}
 	})
@@ -133,7 +134,7 @@ func FuzzArpreqCodec(f *testing.F) {
 		}
 		c := make([]byte, SizeofArpreq)
 		r.Encode(c)
-		if r2.Decode(c); r2 != r {
+		if r2.Decode(c); !reflect.DeepEqual(r2, r) {
 			t.Fatalf("%+v became %+v", r, r2)
 		}
 	})

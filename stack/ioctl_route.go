@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"math/bits"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
@@ -9,6 +11,7 @@ import (
 
 // Rtentry mirrors C's struct rtentry, without its padding.
 type Rtentry struct {
+	_       [0]func()
 	Dst     Sockaddr // rt_dst
 	Gateway Sockaddr // rt_gateway
 	Genmask Sockaddr // rt_genmask; not looked at with route.RTF_HOST
@@ -40,24 +43,23 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 	if e.Dst.Family != AF_INET {
 		return errno.EAFNOSUPPORT
 	}
-	r.Dst = ipv4.Prefix{Addr: e.Dst.In(), Bits: 32}
+	dst, mask := e.Dst.In().Uint32(), ^uint32(0)
 	if e.Flags&route.RTF_HOST == 0 {
 		// An application may forget the family if it means "all", only then.
-		mask := e.Genmask.In()
-		if e.Genmask.Family != AF_INET && (e.Genmask.Family != 0 || !mask.IsAny()) {
+		mask = e.Genmask.In().Uint32()
+		if e.Genmask.Family != AF_INET && (e.Genmask.Family != 0 || mask != 0) {
 			return errno.EAFNOSUPPORT
 		}
-		ok := false
-		r.Dst.Bits, ok = ipv4.MaskBits(mask)
-		if !ok || r.Dst != r.Dst.Masked() {
+		if !contiguous(mask) || dst&^mask != 0 {
 			return errno.EINVAL
 		}
 	}
+	r.Dst = ipv4.Prefix{Addr: ipv4.AddrFrom(dst), Bits: uint8(bits.LeadingZeros32(^mask))}
 	if e.Metric != 0 {
 		r.Metric = uint32(int32(e.Metric) - 1)
 	}
 	r.Flags = route.RTF_UP
-	if r.Dst.Bits == 32 {
+	if mask == ^uint32(0) {
 		r.Flags |= route.RTF_HOST
 	}
 	if e.Flags&route.RTF_REJECT != 0 {
@@ -74,15 +76,11 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 		}
 		r.Ifindex = i.Index
 		if alias != "" {
-			for _, a := range i.Addrs {
-				if a.Alias == alias {
-					r.Src = a.Local
-					break
-				}
-			}
-			if r.Src.IsAny() {
+			at := findAlias(i, alias, ipv4.Any)
+			if at < 0 {
 				return errno.ENODEV
 			}
+			r.Src = i.Addrs[at].Local
 		}
 	}
 	if e.Gateway.Family == AF_INET {
