@@ -339,7 +339,7 @@ func (c *Conn) free() uint32 {
 	if used >= c.Options.RcvBuf {
 		return 0
 	}
-	n := c.Options.RcvBuf - used
+	n := min(c.Options.RcvBuf-used, 65535<<r.wscale) // what the header can say
 	// When the stack's memory runs out, peers are slowed down: what is still free
 	// is more than anybody may be promised. An empty queue gets a chunk even then.
 	left := c.env.Mem.Spare()
