@@ -39,7 +39,8 @@ const (
 
 // Address is an IPv4 address of an interface.
 type Address struct {
-	_ noCompare
+	_    noCompare
+	Next *Address // in Interface.Addrs
 
 	Local     ipv4.Addr
 	Peer      ipv4.Addr // Local, unless SIOCSIFDSTADDR said otherwise
@@ -92,9 +93,9 @@ type Interface struct {
 	Index int32
 	MTU   int32 // bytes of the largest IPv4 packet
 	HW    MAC
-	Dev   Device     // nil for the loopback interface
-	Addrs []*Address // primary ones before their secondaries
-	Out   []*Buf     // frames that wait for Dev.Send
+	Dev   Device   // nil for the loopback interface
+	Addrs *Address // primary ones before their secondaries
+	Out   []*Buf   // frames that wait for Dev.Send
 	Neigh Neighbours
 	Stats Stats
 
@@ -131,7 +132,7 @@ func (i *Interface) IsUp() bool { return i.Flags&IFF_UP != 0 }
 // IsLocal reports whether a is one of the interface's own addresses; on the
 // loopback interface all of a prefix are.
 func (i *Interface) IsLocal(a ipv4.Addr) bool {
-	for _, x := range i.Addrs {
+	for x := i.Addrs; x != nil; x = x.Next {
 		if x.Local == a || i.Flags&IFF_LOOPBACK != 0 && x.Contains(a) && !x.Contains(ipv4.Addr{}) {
 			return true
 		}
@@ -145,7 +146,7 @@ func (i *Interface) IsBroadcast(a ipv4.Addr) bool {
 	if a.IsAny() {
 		return false
 	}
-	for _, x := range i.Addrs {
+	for x := i.Addrs; x != nil; x = x.Next {
 		if x.Broadcast == a || DirectedBroadcast(x.Peer, x.Mask) == a {
 			return true
 		}
@@ -157,7 +158,7 @@ func (i *Interface) IsBroadcast(a ipv4.Addr) bool {
 // the link: the first one that shares its prefix, else the first one; 0.0.0.0
 // if there is none.
 func (i *Interface) Source(hop ipv4.Addr) (src ipv4.Addr) {
-	for _, x := range i.Addrs {
+	for x := i.Addrs; x != nil; x = x.Next {
 		if x.Secondary {
 			continue
 		}

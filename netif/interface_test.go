@@ -11,13 +11,21 @@ func testInterface() *Interface {
 	return &Interface{
 		Flags: IFF_UP | IFF_BROADCAST,
 		HW:    selfMAC,
-		Addrs: []*Address{
-			{Local: self, Peer: self, Mask: ipv4.Mask(24), Broadcast: ipv4.Addr{198, 18, 0, 255}},
-			{Local: ipv4.Addr{198, 19, 1, 1}, Peer: ipv4.Addr{198, 19, 1, 1}, Mask: ipv4.Mask(30)},
-			{Local: ipv4.Addr{198, 19, 2, 1}, Peer: ipv4.Addr{198, 19, 2, 1}, Mask: ipv4.Mask(31)},
-			{Local: ipv4.Addr{198, 18, 0, 9}, Peer: ipv4.Addr{198, 18, 0, 9}, Mask: ipv4.Mask(24), Secondary: true},
-		},
+		Addrs: chain(
+			&Address{Local: self, Peer: self, Mask: ipv4.Mask(24), Broadcast: ipv4.Addr{198, 18, 0, 255}},
+			&Address{Local: ipv4.Addr{198, 19, 1, 1}, Peer: ipv4.Addr{198, 19, 1, 1}, Mask: ipv4.Mask(30)},
+			&Address{Local: ipv4.Addr{198, 19, 2, 1}, Peer: ipv4.Addr{198, 19, 2, 1}, Mask: ipv4.Mask(31)},
+			&Address{Local: ipv4.Addr{198, 18, 0, 9}, Peer: ipv4.Addr{198, 18, 0, 9}, Mask: ipv4.Mask(24), Secondary: true},
+		),
 	}
+}
+
+// chain makes a list of addresses.
+func chain(l ...*Address) *Address {
+	for k := range l[1:] {
+		l[k].Next = l[k+1]
+	}
+	return l[0]
 }
 
 func TestC10AddressesOfAnInterface(t *testing.T) {
@@ -48,7 +56,7 @@ func TestC10WholeLoopbackNetworkIsLocal(t *testing.T) {
 	if lo.IsLocal(ipv4.Loopback) {
 		t.Error("local without an address")
 	}
-	lo.Addrs = []*Address{{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8)}}
+	lo.Addrs = &Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8)}
 	for _, a := range []ipv4.Addr{{127, 0, 0, 1}, {127, 1, 2, 3}} {
 		if !lo.IsLocal(a) {
 			t.Errorf("%v is not local", a)

@@ -35,8 +35,9 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 		return 0 // "none"
 	}
 	a.Secondary = false
-	at := 0
-	for k, x := range i.Addrs {
+	n := 0
+	p, end := &i.Addrs, &i.Addrs // behind the primary ones, behind all
+	for x := i.Addrs; x != nil; x = x.Next {
 		if samePrefix(x, a) {
 			if x.Local == a.Local {
 				return errno.EEXIST
@@ -46,20 +47,19 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 			}
 			a.Secondary = true
 		}
+		end = &x.Next
 		if !x.Secondary && a.Scope <= x.Scope {
-			at = k + 1
+			p = end
 		}
+		n++
 	}
-	n := len(i.Addrs)
 	if n >= maxAddrs {
 		return errno.ENOBUFS
 	}
 	if a.Secondary {
-		at = n
+		p = end
 	}
-	i.Addrs = append(i.Addrs, a)
-	copy(i.Addrs[at+1:], i.Addrs[at:n])
-	i.Addrs[at] = a
+	a.Next, *p = *p, a
 	s.connect(i, a, true)
 	if feature.ACD {
 		s.ownACD(i, a.Local)
@@ -96,24 +96,22 @@ func (s *Stack) connect(i *netif.Interface, a *netif.Address, add bool) {
 	}
 }
 
-// delAddr takes address number at from interface i, with its secondaries and
-// the routes that depend on them.
-func (s *Stack) delAddr(i *netif.Interface, at int) {
-	a := i.Addrs[at]
-	for k := len(i.Addrs) - 1; k >= at; k-- {
-		x := i.Addrs[k]
-		if k != at && (a.Secondary || !x.Secondary || !samePrefix(a, x)) {
+// delAddr takes address a from interface i, with its secondaries and the routes
+// that depend on them.
+func (s *Stack) delAddr(i *netif.Interface, a *netif.Address) {
+	for p := &i.Addrs; *p != nil; {
+		x := *p
+		if x != a && (a.Secondary || !x.Secondary || !samePrefix(a, x)) {
+			p = &x.Next
 			continue
 		}
-		copy(i.Addrs[k:], i.Addrs[k+1:])
-		i.Addrs[len(i.Addrs)-1] = nil
-		i.Addrs = i.Addrs[:len(i.Addrs)-1]
+		*p = x.Next
 		s.connect(i, x, false)
 		if s.ownAddr(x.Local) == nil {
 			s.routes.DelAll(0, x.Local)
 		}
 	}
-	if len(i.Addrs) == 0 {
+	if i.Addrs == nil {
 		s.disable(i)
 	}
 }
@@ -171,7 +169,7 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8), Scope: route.ScopeHost})
 	}
 	s.routes.Touch()
-	for _, a := range i.Addrs {
+	for a := i.Addrs; a != nil; a = a.Next {
 		s.connect(i, a, true)
 	}
 }
@@ -222,12 +220,15 @@ func (s *Stack) setName(i *netif.Interface, name string) errno.Errno {
 		return errno.EEXIST
 	}
 	i.Name = name
-	for k, a := range i.Addrs {
+	const aliases = ":2:3:4:5:6:7:8:9"
+	k := 0
+	for a := i.Addrs; a != nil; a = a.Next {
 		if k == 0 {
 			a.Alias = ""
-		} else if a.Alias == "" && k < 9 {
-			a.Alias = ":2:3:4:5:6:7:8:9"[2*k-2 : 2*k]
+		} else if a.Alias == "" && k < len(aliases) {
+			a.Alias = aliases[k-2 : k]
 		}
+		k += 2
 	}
 	return 0
 }

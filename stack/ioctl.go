@@ -258,20 +258,19 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 	if !set && r.Addr.Family == AF_INET {
 		want = addr
 	}
-	at := findAlias(i, alias, want)
-	if at < 0 {
+	a := findAlias(i, alias, want)
+	if a == nil {
 		if req != SIOCSIFADDR {
 			return errno.EADDRNOTAVAIL
 		}
-		return s.setAddr(i, alias, addr, -1)
+		return s.setAddr(i, alias, addr, nil)
 	}
 	if req == SIOCSIFFLAGS { // of an alias
 		if r.Flags&netif.IFF_UP == 0 {
-			s.delAddr(i, at)
+			s.delAddr(i, a)
 		}
 		return 0
 	}
-	a := i.Addrs[at]
 	field := [...]*ipv4.Addr{&a.Local, &a.Peer, &a.Broadcast, &a.Mask}[k/2&3]
 	if !set {
 		r.Addr.setIn(*field)
@@ -282,7 +281,7 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 	}
 	switch req {
 	case SIOCSIFADDR:
-		return s.setAddr(i, alias, addr, at)
+		return s.setAddr(i, alias, addr, a)
 	case SIOCSIFDSTADDR:
 		if !assignable(addr) {
 			return errno.EINVAL
@@ -292,7 +291,7 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 			return errno.EINVAL
 		}
 	}
-	s.delAddr(i, at)
+	s.delAddr(i, a)
 	// A broadcast address that follows from the old mask follows from the new
 	// one; any other was the user's choice.
 	derived := a.Broadcast.Uint32() == a.Local.Uint32()|^a.Mask.Uint32()
@@ -305,13 +304,13 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 }
 
 // setAddr is SIOCSIFADDR: it gives interface i address addr with the mask of its
-// class, in place of address number at if that is not -1.
-func (s *Stack) setAddr(i *netif.Interface, alias string, addr ipv4.Addr, at int) errno.Errno {
+// class, in place of the address old if that is not nil.
+func (s *Stack) setAddr(i *netif.Interface, alias string, addr ipv4.Addr, old *netif.Address) errno.Errno {
 	if !assignable(addr) {
 		return errno.EINVAL
 	}
-	if at >= 0 {
-		s.delAddr(i, at)
+	if old != nil {
+		s.delAddr(i, old)
 	}
 	a := new(netif.Address)
 	a.Local, a.Peer, a.Mask, a.Alias = addr, addr, addr.ClassMask(), alias
@@ -329,22 +328,21 @@ func assignable(a ipv4.Addr) bool { return !a.IsMulticast() && a != ipv4.Broadca
 // contiguous reports whether all ones of mask are in front.
 func contiguous(mask uint32) bool { return ^mask&(^mask+1) == 0 }
 
-// findAlias returns the number of the address of interface i that has the given
-// alias, or -1. A port of 4.4BSD gives the address as well as the label; any other
-// gives junk, so the label alone decides if no address matches both.
-func findAlias(i *netif.Interface, alias string, want ipv4.Addr) int {
-	at := -1
-	for k, a := range i.Addrs {
+// findAlias returns the address of interface i that has the given alias, or nil. A
+// port of 4.4BSD gives the address as well as the label; any other gives junk, so
+// the label alone decides if no address matches both.
+func findAlias(i *netif.Interface, alias string, want ipv4.Addr) (found *netif.Address) {
+	for a := i.Addrs; a != nil; a = a.Next {
 		if a.Alias == alias {
 			if a.Local == want {
-				return k
+				return a
 			}
-			if at < 0 {
-				at = k
+			if found == nil {
+				found = a
 			}
 		}
 	}
-	return at
+	return found
 }
 
 // setBroadcast sets the broadcast address that follows from the mask, if there is
@@ -364,7 +362,7 @@ func (s *Stack) ioctlIfconf(c *Ifconf) errno.Errno {
 	n := 0
 	room := min(len(c.Req), int(c.Len)/ifreqLen)
 	for _, i := range s.ifaces {
-		for _, a := range i.Addrs {
+		for a := i.Addrs; a != nil; a = a.Next {
 			if c.Req != nil {
 				if n >= room {
 					break

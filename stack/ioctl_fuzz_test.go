@@ -50,18 +50,19 @@ func checkConfig(t *testing.T, s *Stack) {
 			t.Fatalf("interface %d is called %q", i.Index, i.Name)
 		}
 		names[i.Name] = true
-		if len(i.Addrs) > maxAddrs || i.MTU < netif.MinMTU {
-			t.Fatalf("%d addresses, MTU %d", len(i.Addrs), i.MTU)
+		addrs := listAddrs(i)
+		if len(addrs) > maxAddrs || i.MTU < netif.MinMTU {
+			t.Fatalf("%d addresses, MTU %d", len(addrs), i.MTU)
 		}
 		if i.HW.IsMulticast() || i.Dev != nil && i.HW == (netif.MAC{}) {
 			t.Fatalf("hardware address %v", i.HW)
 		}
-		for k, a := range i.Addrs {
+		for k, a := range addrs {
 			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || !contiguous(a.Mask.Uint32()) {
 				t.Fatalf("address %+v", a)
 			}
 			if a.Secondary && k == 0 {
-				t.Fatalf("secondary without a primary: %+v", i.Addrs)
+				t.Fatalf("secondary without a primary: %+v", addrs)
 			}
 		}
 	}

@@ -139,7 +139,7 @@ var deliberate = []struct {
 }{
 	{"of a label that a new name makes too long, Linux cuts the name and the stack the alias", func(w *twin, c *call) bool {
 		if i := w.iface(c); c.req == SIOCSIFNAME && i != nil {
-			for _, a := range i.Addrs {
+			for _, a := range listAddrs(i) {
 				if len(decodeName(c.arg[16:32])+a.Alias) > maxName {
 					return true
 				}
@@ -294,7 +294,7 @@ func (w *twin) addresses() string {
 	var b strings.Builder
 	for _, i := range w.s.ifaces {
 		fmt.Fprintf(&b, "%s: %#x\n", i.Name, i.Flags)
-		for _, a := range i.Addrs {
+		for _, a := range listAddrs(i) {
 			fmt.Fprintf(&b, "\t%+v\n", a)
 		}
 	}

@@ -76,11 +76,11 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 		}
 		r.Ifindex = i.Index
 		if alias != "" {
-			at := findAlias(i, alias, ipv4.Any)
-			if at < 0 {
+			a := findAlias(i, alias, ipv4.Addr{})
+			if a == nil {
 				return errno.ENODEV
 			}
-			r.Src = i.Addrs[at].Local
+			r.Src = a.Local
 		}
 	}
 	if e.Gateway.Family == AF_INET {
