@@ -49,9 +49,12 @@ type Config struct {
 	MaxOrphans int
 	// MaxTimeWait bounds those in TIME-WAIT; the oldest give way: as MaxConns.
 	MaxTimeWait int
-	// RcvBuf and SndBuf are the default buffer sizes of a connection in bytes: 8 KiB
-	// / 256 KiB / 1 MiB.
+	// RcvBuf and SndBuf are the buffer sizes with which a connection begins, in bytes:
+	// 8 KiB / 128 KiB / 256 KiB.
 	RcvBuf, SndBuf uint32
+	// MaxRcvBuf and MaxSndBuf are what they may grow to by themselves (feature
+	// autotune), in bytes: 8 KiB / 4 MiB / 16 MiB.
+	MaxRcvBuf, MaxSndBuf uint32
 	// PortMin and PortMax are the ephemeral ports: 49152 to 65535 (RFC 6335 section
 	// 6).
 	PortMin, PortMax uint16
@@ -69,8 +72,13 @@ type Config struct {
 func (c *Config) setDefaults() {
 	const k = feature.Profile // 0, 1, 2
 	c.Memory = orDefault(c.Memory, [3]uint32{64 << 10, 16 << 20, 256 << 20}[k])
-	c.RcvBuf = orDefault(c.RcvBuf, [3]uint32{8 << 10, 256 << 10, 1 << 20}[k])
-	c.SndBuf = orDefault(c.SndBuf, [3]uint32{8 << 10, 256 << 10, 1 << 20}[k])
+	c.RcvBuf = orDefault(c.RcvBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k])
+	c.SndBuf = orDefault(c.SndBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k])
+	c.MaxRcvBuf = orDefault(c.MaxRcvBuf, [3]uint32{8 << 10, 4 << 20, 16 << 20}[k])
+	c.MaxSndBuf = orDefault(c.MaxSndBuf, [3]uint32{8 << 10, 4 << 20, 16 << 20}[k])
+	if !feature.Autotune {
+		c.MaxRcvBuf, c.MaxSndBuf = c.RcvBuf, c.SndBuf
+	}
 	c.MaxConns = int(orDefault(uint32(c.MaxConns), [3]uint32{16, 16 << 10, 1 << 20}[k]))
 	c.MaxOrphans = int(orDefault(uint32(c.MaxOrphans), uint32(c.MaxConns+3)/4))
 	c.MaxTimeWait = int(orDefault(uint32(c.MaxTimeWait), uint32(c.MaxConns)))
@@ -163,13 +171,8 @@ func (s *Stack) secret() uint64 {
 // that is empty, longer than 15 bytes or has a slash, colon or space, and EEXIST
 // for one that is taken.
 func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err error) {
-	if len(name) == 0 || len(name) > 15 || name == "." || name == ".." {
+	if !validName(name) {
 		return 0, errno.EINVAL
-	}
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; c <= ' ' || c == '/' || c == ':' {
-			return 0, errno.EINVAL
-		}
 	}
 	if s.interfaceByName(name) != nil {
 		return 0, errno.EEXIST
