@@ -15,6 +15,8 @@ type Conn struct {
 }
 
 // NewConn returns a Conn for Connect.
+//
+//go:noinline
 func (s *Stack) NewConn() *Conn {
 	c := &Conn{sock: sock{s: s}}
 	c.eng.Init(s.eng, c)
@@ -29,7 +31,7 @@ func (s *Stack) Dial(local, remote ipv4.Endpoint, deadline Time) (*Conn, error) 
 	if err := c.Connect(local, remote); err != nil {
 		return nil, err
 	}
-	c.SetWriteDeadline(0)
+	c.w.deadline = 0
 	return c, nil
 }
 
@@ -76,7 +78,7 @@ func (c *Conn) Connect(local, remote ipv4.Endpoint) error {
 func (c *Conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		e := c.lock()
-		c.s.mu.Unlock()
+		c.s.unlock()
 		return 0, e.Err()
 	}
 	w, e := c.begin(&c.r)
@@ -132,7 +134,7 @@ func (c *Conn) CloseWrite() error {
 		c.wakeAll(&c.w)
 		c.s.run()
 	}
-	c.s.mu.Unlock()
+	c.s.unlock()
 	return e.Err()
 }
 
@@ -143,7 +145,7 @@ func (c *Conn) CloseRead() error {
 		e = c.eng.CloseRead()
 		c.s.run()
 	}
-	c.s.mu.Unlock()
+	c.s.unlock()
 	return e.Err()
 }
 
@@ -161,7 +163,7 @@ func (c *Conn) Close() error {
 		c.eng.Close(s.clock.Now())
 		s.run()
 	}
-	s.mu.Unlock()
+	s.unlock()
 	return e.Err()
 }
 
@@ -189,7 +191,7 @@ func (c *Conn) Abort() error {
 		c.eng.Abort()
 		c.s.run()
 	}
-	c.s.mu.Unlock()
+	c.s.unlock()
 	return e.Err()
 }
 
@@ -200,7 +202,7 @@ func (c *Conn) SetOption(level, name, v int) error {
 		e = c.eng.SetOption(level, name, v)
 		c.s.run()
 	}
-	c.s.mu.Unlock()
+	c.s.unlock()
 	return e.Err()
 }
 
@@ -210,14 +212,14 @@ func (c *Conn) Option(level, name int) (v int, err error) {
 	if e == 0 {
 		v, e = c.eng.Option(level, name)
 	}
-	c.s.mu.Unlock()
+	c.s.unlock()
 	return v, e.Err()
 }
 
 // State returns the connection's state.
 func (c *Conn) State() tcp.State {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
+	c.s.lock()
+	defer c.s.unlock()
 	return c.eng.State()
 }
 

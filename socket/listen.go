@@ -21,7 +21,7 @@ func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error)
 	if e == 0 {
 		e, _ = s.eng.Listen(&l.eng, local, backlog).(errno.Errno)
 	}
-	s.mu.Unlock()
+	s.unlock()
 	if e != 0 {
 		return nil, e
 	}
@@ -52,7 +52,7 @@ func (l *Listener) Close() error {
 		l.eng.Close(l.s.clock.Now())
 		l.s.run()
 	}
-	l.s.mu.Unlock()
+	l.s.unlock()
 	return e.Err()
 }
 

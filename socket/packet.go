@@ -27,7 +27,7 @@ func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error
 	if e == 0 {
 		e, _ = s.eng.OpenUDP(&p.eng, local, &p.sock).(errno.Errno)
 	}
-	s.mu.Unlock()
+	s.unlock()
 	if e != 0 {
 		return nil, e
 	}
@@ -40,7 +40,7 @@ func (p *Packet) Connect(remote ipv4.Endpoint) error {
 	if e == 0 {
 		e, _ = p.eng.Connect(p.s.clock.Now(), remote).(errno.Errno)
 	}
-	p.s.mu.Unlock()
+	p.s.unlock()
 	return e.Err()
 }
 
@@ -74,7 +74,7 @@ func (p *Packet) WriteTo(b []byte, dst ipv4.Endpoint) (n int, err error) {
 func (p *Packet) Close() error {
 	e := p.sock.close()
 	p.eng.Close()
-	p.s.mu.Unlock()
+	p.s.unlock()
 	return e.Err()
 }
 
@@ -84,7 +84,7 @@ func (p *Packet) SetOption(level, name, v int) error {
 	if e == 0 {
 		e = p.eng.SetOption(level, name, v)
 	}
-	p.s.mu.Unlock()
+	p.s.unlock()
 	return e.Err()
 }
 
@@ -94,21 +94,21 @@ func (p *Packet) Option(level, name int) (v int, err error) {
 	if e == 0 {
 		v, e = p.eng.Option(level, name)
 	}
-	p.s.mu.Unlock()
+	p.s.unlock()
 	return v, e.Err()
 }
 
 // Local returns our endpoint. Its address is 0.0.0.0 if the socket is neither bound
 // to one nor connected.
 func (p *Packet) Local() ipv4.Endpoint {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.lock()
+	defer p.s.unlock()
 	return p.eng.Local
 }
 
 // Remote returns the peer's endpoint, which is zero unless connected.
 func (p *Packet) Remote() ipv4.Endpoint {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.lock()
+	defer p.s.unlock()
 	return p.eng.Remote
 }

@@ -20,7 +20,7 @@ func (s *Stack) newRaw(proto uint8) (*Raw, error) {
 	if e == 0 {
 		e, _ = s.eng.OpenRaw(&r.eng, &r.sock).(errno.Errno)
 	}
-	s.mu.Unlock()
+	s.unlock()
 	if e != 0 {
 		return nil, e
 	}
@@ -33,7 +33,7 @@ func (r *Raw) Do(f func(*stack.Raw)) error {
 	if e == 0 {
 		f(&r.eng)
 	}
-	r.s.mu.Unlock()
+	r.s.unlock()
 	return e.Err()
 }
 
@@ -66,6 +66,6 @@ func (r *Raw) WriteTo(b []byte, dst ipv4.Addr) (n int, err error) {
 func (r *Raw) Close() error {
 	e := r.sock.close()
 	r.eng.Close()
-	r.s.mu.Unlock()
+	r.s.unlock()
 	return e.Err()
 }

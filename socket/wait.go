@@ -137,9 +137,9 @@ func (k *sock) wakeAll(d *side) {
 
 func (k *sock) isClosed() bool { return k.r.deadline == hasClosed || k.s.closed }
 
-// lock begins a call that never waits; Unlock follows in any case.
+// lock begins a call that never waits; unlock follows in any case.
 func (k *sock) lock() errno.Errno {
-	k.s.mu.Lock()
+	k.s.lock()
 	if k.isClosed() {
 		return ErrClosed
 	}
@@ -168,7 +168,7 @@ func (k *sock) setDeadlines(d1, d2 *side, t Time) error {
 		d2.deadline = t
 		k.wakeAll(d2)
 	}
-	k.s.mu.Unlock()
+	k.s.unlock()
 	return e.Err()
 }
 
@@ -215,6 +215,8 @@ func (h *sleepers) remove(w *waiter) {
 }
 
 // up puts w at i or nearer to the root.
+//
+//go:noinline
 func (h sleepers) up(i int, w *waiter) {
 	for i > 0 {
 		p := (i - 1) / 2
