@@ -54,8 +54,14 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 	switch level<<16 | name {
 	case SOL_SOCKET<<16 | SO_SNDBUF:
 		o.SndBuf = uint32(min(max(v, minBuf), maxBuf))
+		if feature.Autotune {
+			c.LockSndBuf()
+		}
 	case SOL_SOCKET<<16 | SO_RCVBUF:
 		o.RcvBuf = uint32(min(max(v, minBuf), maxBuf))
+		if feature.Autotune {
+			c.LockRcvBuf()
+		}
 	case SOL_SOCKET<<16 | SO_LINGER:
 		o.Linger = int32(min(max(v, -1), 1<<30))
 	case SOL_SOCKET<<16 | SO_RCVLOWAT:
@@ -184,6 +190,7 @@ func (u *UDP) SetOption(level, name, v int) Errno {
 
 func (u *UDP) setFlag(f udp.Flags, v int) {
 	u.Flags &^= f
+	u.path = path{} // which may need SO_BROADCAST
 	if v != 0 {
 		u.Flags |= f
 	}

@@ -44,6 +44,7 @@ func (t *tcpTable) init(s *Stack) {
 		Mem:        &s.mem,
 		SynRetries: s.cfg.SynRetries, Retries2: s.cfg.Retries, OrphanRetries: min(s.cfg.Retries, 8),
 		FinTimeout: 60 * pkt.Second,
+		MaxRcvBuf:  s.cfg.MaxRcvBuf, MaxSndBuf: s.cfg.MaxSndBuf,
 	}
 	t.key = tcp.Secret{s.secret(), s.secret()}
 	t.mix = s.secret() | 1

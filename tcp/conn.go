@@ -107,6 +107,8 @@ const (
 	flagTLPSend                       // send the probe
 	flagTLPOut                        // a probe is out: sack.rack.tlpEnd
 	flagTLPResent                     // and it was a retransmission
+	flagRcvLocked                     // the application has set the receive buffer's size
+	flagSndLocked                     // likewise the send buffer's
 	flagReordering                    // segments were seen out of order
 	flagSendUrgent                    // snd.up points ahead of what is acknowledged
 )
@@ -124,6 +126,9 @@ type Env struct {
 	SynRetries, Retries2, OrphanRetries uint8
 	// FinTimeout is how long a connection that nobody holds waits in FIN-WAIT-2.
 	FinTimeout pkt.Time
+	// MaxRcvBuf and MaxSndBuf bound what the feature autotune makes of a
+	// connection's buffers, in bytes.
+	MaxRcvBuf, MaxSndBuf uint32
 
 	boards  *scoreboard // free list of the feature sack
 	nboards int
@@ -199,6 +204,7 @@ type receiver struct {
 	fin    uint32 // sequence number of the peer's FIN, if flagFinSeen
 	up     uint32 // behind the urgent data, if flagUrgent
 	ooo    *intervals
+	tune   tuneState // feature autotune
 	ts     timestamps
 	mss    uint16 // the largest payload seen: what a full segment of the peer's is
 	acks   uint8  // ACKs to send now
@@ -245,7 +251,7 @@ func (c *Conn) setup(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, 
 	s.peer = defaultMSS
 	s.mss = min(s.path, defaultMSS)
 	if feature.WScale {
-		c.rcv.wscale = wscaleFor(c.Options.RcvBuf)
+		c.rcv.wscale = wscaleFor(max(c.Options.RcvBuf, c.env.MaxRcvBuf))
 	}
 	c.rcv.mss = min(defaultMSS, s.path)
 	c.rcv.quick = maxQuickAcks

@@ -302,6 +302,9 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 	}
 	if data > 0 {
 		snd.q.drop(c.env.Mem, data, uint32(c.Unacked()))
+		if feature.Autotune && c.flags&flagWantWrite != 0 {
+			c.tuneSend()
+		}
 		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 {
 			c.flags &^= flagWantWrite
 			c.events |= Writable
@@ -412,6 +415,9 @@ func (c *Conn) store(seq uint32, p []byte) uint32 {
 // application's wake-up and the ACK.
 func (c *Conn) delivered(now pkt.Time) {
 	r := &c.rcv
+	if feature.Autotune {
+		c.tuneReceive(now)
+	}
 	if c.flags&(flagFinSeen|flagFinRcvd) == flagFinSeen && r.nxt == r.fin {
 		c.flags |= flagFinRcvd
 		r.nxt++

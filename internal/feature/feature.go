@@ -57,6 +57,9 @@ const (
 	// and full).
 	PMTUD = tags.PMTUD
 
+	// Autotune: receive and send buffers grow with the path (in client and full).
+	Autotune = tags.Autotune
+
 	// RawSock: raw IPv4 sockets, for ping and traceroute (in client and full).
 	RawSock = tags.RawSock
 
@@ -109,6 +112,8 @@ func On(name string) bool {
 		return Keepalive
 	case "pmtud":
 		return PMTUD
+	case "autotune":
+		return Autotune
 	case "rawsock":
 		return RawSock
 	case "ethtool":

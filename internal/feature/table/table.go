@@ -50,6 +50,7 @@ var Rows = [...]Row{
 	{"cubic", "CUBIC", C, "CUBIC congestion control", "K", "RFC 9438", ""},
 	{"keepalive", "Keepalive", C, "SO_KEEPALIVE", "R", "RFC 9293", ""},
 	{"pmtud", "PMTUD", C, "path MTU from ICMP, with a cache by destination", "R", "RFC 1191", ""},
+	{"autotune", "Autotune", C, "receive and send buffers grow with the path", "E", "", ""},
 	{"rawsock", "RawSock", C, "raw IPv4 sockets, for ping and traceroute", "K", "", ""},
 	{"ethtool", "Ethtool", C, "SIOCETHTOOL: driver info, link, statistics, features", "K", "", ""},
 	{"pcap", "Pcap", C, "per-interface capture hook", "E", "", ""},

@@ -1,0 +1,47 @@
+package tcp
+
+import "github.com/bonsainet/bonsai/internal/pkt"
+
+// tuneState measures how much the application takes in a round trip.
+type tuneState struct {
+	at   pkt.Time // when the measurement began
+	read uint32   // rcv.read then
+}
+
+// tuneReceive grows the receive buffer so that it holds twice what the application
+// took in the last round trip: what arrives while one window is read is the next
+// (dynamic right-sizing: Fisk and Feng, 2001). A buffer whose size the application
+// has set stays as it is, and none grows while the stack's memory is low.
+func (c *Conn) tuneReceive(now pkt.Time) {
+	r := &c.rcv
+	rtt := pkt.Time(c.rtt.srtt) * pkt.Microsecond
+	if rtt == 0 || now-r.tune.at < rtt {
+		return
+	}
+	took := r.read - r.tune.read
+	idle := now-r.tune.at > 2*rtt
+	r.tune = tuneState{at: now, read: r.read}
+	o := &c.Options
+	if idle || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
+		return
+	}
+	if want := 2*took + 16*uint32(r.mss); want > o.RcvBuf {
+		o.RcvBuf = min(want, c.env.MaxRcvBuf)
+	}
+}
+
+// tuneSend grows the send buffer to twice the congestion window, so that there is
+// always something to send when an ACK lets it out.
+func (c *Conn) tuneSend() {
+	o := &c.Options
+	if want := 2 * c.cc.cwnd; want > o.SndBuf && c.flags&flagSndLocked == 0 && !c.env.Mem.Low() {
+		o.SndBuf = min(want, max(o.SndBuf, c.env.MaxSndBuf))
+	}
+}
+
+// LockRcvBuf and LockSndBuf say that the application has set the size of its
+// buffer.
+func (c *Conn) LockRcvBuf() { c.flags |= flagRcvLocked }
+
+// LockSndBuf is LockRcvBuf for the send buffer.
+func (c *Conn) LockSndBuf() { c.flags |= flagSndLocked }
