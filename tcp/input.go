@@ -264,15 +264,23 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 	// segment does not move the window.
 	if int32(acked) >= 0 && (before(snd.wl1, s.Seq) || snd.wl1 == s.Seq && beforeEq(snd.wl2, s.Ack)) {
 		snd.wl1, snd.wl2 = s.Seq, s.Ack
-		if wnd != snd.wnd {
-			snd.wnd = wnd
-			snd.maxWnd = max(snd.maxWnd, wnd)
-			if c.flags&flagPersist != 0 && wnd > 0 {
-				c.timer.stopRetransmit(c) // Output arms it again, should this not suffice
-			}
+		if snd.wnd == 0 && wnd > 0 {
+			c.windowOpens()
 		}
+		snd.wnd = wnd
+		snd.maxWnd = max(snd.maxWnd, wnd)
 	}
 	return ipv4.DropNone
+}
+
+// windowOpens ends a time of waiting for the peer's reader.
+func (c *Conn) windowOpens() {
+	c.timer.retries = 0
+	if c.flags&flagPersist != 0 {
+		c.timer.stopRetransmit(c) // Output arms it again, should this not suffice
+	} else { // it was closed on what we had sent, which then was for nothing
+		c.snd.rtx, c.snd.rtxEnd = c.snd.una, c.snd.nxt
+	}
 }
 
 // ackNew takes the acknowledgment of n sequence numbers.

@@ -218,8 +218,10 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	case last && c.mayBeSmall(now, fin):
 	case n >= s.maxWnd/2 && !last: // "[if] min(D,U) >= Fs * Max(SND.WND)"
 	default:
-		if !last && inFlight == 0 { // a window too small to fill: wait for a better one
-			c.armPersist(now, c.rtt.rto())
+		if !last && inFlight == 0 {
+			// A window too small to fill: wait for a better one. "The override timeout
+			// should be in the range 0.1 - 1.0 seconds."
+			c.armPersist(now, min(c.rtt.rto(), pkt.Second))
 		}
 		return false
 	}
@@ -374,8 +376,14 @@ func (c *Conn) window() uint16 {
 	if feature.WScale {
 		shift = r.wscale
 	}
-	// Rounding down would take back up to 2^shift-1 bytes of what was promised.
-	field := min((wnd+1<<shift-1)>>shift, 65535)
+	// Rounding down may take back some of what was promised, up to 2^shift-1 bytes,
+	// which a peer must bear (RFC 7323 section 2.4); rounding up each time would let
+	// small segments fill more than the buffer. So round up, within limits.
+	field := wnd >> shift
+	if before(r.nxt+field<<shift, r.adv) && r.adv-r.read <= c.Options.RcvBuf+c.Options.RcvBuf/8 {
+		field++
+	}
+	field = min(field, 65535)
 	if edge := r.nxt + field<<shift; before(r.adv, edge) {
 		r.adv = edge
 	}
