@@ -329,6 +329,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 	if snd.una == snd.nxt {
 		t.stopRetransmit(c)
 	} else {
+		c.flags &^= flagReo | flagTLP
 		t.rtxAt = now + c.rtt.rto()
 	}
 	if finAcked {

@@ -133,7 +133,7 @@ func (c *Conn) rackTimeout(now pkt.Time) {
 // one is due earlier: RFC 8985 section 7.2.
 func (c *Conn) armProbe(now pkt.Time) {
 	t, s := &c.timer, &c.snd
-	if c.flags&(flagRecovery|flagLoss|flagPersist|flagTLPOut|flagTLP|flagReo) != 0 || t.retries > 0 ||
+	if c.flags&(flagRecovery|flagLoss|flagPersist|flagTLPOut|flagReo) != 0 || t.retries > 0 ||
 		c.sack.sacked > 0 || s.una == s.nxt || t.rtxAt == pkt.Never {
 		return
 	}
@@ -147,7 +147,9 @@ func (c *Conn) armProbe(now pkt.Time) {
 			pto += 2 * pkt.Millisecond // timers are not exact
 		}
 	}
-	if now+pto < t.rtxAt {
+	// "A sender should schedule a PTO [...] after transmitting new data": one that runs
+	// starts again.
+	if now+pto < t.rtxAt || c.flags&flagTLP != 0 {
 		t.rtxAt = now + pto
 		c.flags |= flagTLP
 	}
