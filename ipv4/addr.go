@@ -7,7 +7,7 @@
 // each.
 package ipv4
 
-import "encoding/binary"
+import "github.com/bonsainet/bonsai/internal/pkt"
 
 // Addr is an IPv4 address in network byte order. The zero Addr is 0.0.0.0.
 type Addr [4]byte
@@ -22,12 +22,12 @@ var (
 
 // AddrFrom returns the address whose big-endian value is v.
 func AddrFrom(v uint32) (a Addr) {
-	binary.BigEndian.PutUint32(a[:], v)
+	pkt.BigEndian.PutUint32(a[:], v)
 	return a
 }
 
 // Uint32 returns the address as a big-endian number: 1.2.3.4 is 0x01020304.
-func (a Addr) Uint32() uint32 { return binary.BigEndian.Uint32(a[:]) }
+func (a Addr) Uint32() uint32 { return pkt.BigEndian.Uint32(a[:]) }
 
 // IsAny reports whether a is 0.0.0.0.
 func (a Addr) IsAny() bool { return a == Addr{} }

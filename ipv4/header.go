@@ -1,8 +1,6 @@
 package ipv4
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
@@ -61,7 +59,7 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 	if len(p) < MinHeaderLen {
 		return nil, DropIPShort
 	}
-	w0 := binary.BigEndian.Uint64(p)
+	w0 := pkt.BigEndian.Uint64(p)
 	hlen := int(w0>>54) & 0x3c
 	total := int(w0>>32) & 0xffff
 	switch {
@@ -79,7 +77,7 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 		// 3.2.1.2.
 		d = DropIPChecksum
 	default:
-		w1 := binary.BigEndian.Uint32(p[8:])
+		w1 := pkt.BigEndian.Uint32(p[8:])
 		h.Src = Addr(p[12:16])
 		h.Dst = Addr(p[16:20])
 		h.TotalLen = uint16(total)
@@ -109,11 +107,11 @@ func (h *Header) Put(p []byte) {
 		w0 |= flagMF
 	}
 	// Stores as wide as Sum's loads, which would have to wait for narrower ones.
-	binary.BigEndian.PutUint64(p, w0)
-	binary.BigEndian.PutUint64(p[8:], uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src.Uint32()))
+	pkt.BigEndian.PutUint64(p, w0)
+	pkt.BigEndian.PutUint64(p[8:], uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src.Uint32()))
 	copy(p[16:20], h.Dst[:])
 	copy(p[20:], h.Options)
-	binary.BigEndian.PutUint16(p[10:], pkt.Checksum(pkt.Sum(0, p)))
+	pkt.BigEndian.PutUint16(p[10:], pkt.Checksum(pkt.Sum(0, p)))
 }
 
 // PseudoSum returns the partial checksum over the pseudo header that TCP and

@@ -1,8 +1,6 @@
 package ipv4
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
@@ -77,7 +75,7 @@ func ParseICMP(p []byte, m *ICMP) Drop {
 		return DropICMPChecksum
 	}
 	m.Type, m.Code = p[0], p[1]
-	m.Rest = binary.BigEndian.Uint32(p[4:])
+	m.Rest = pkt.BigEndian.Uint32(p[4:])
 	m.Body = p[ICMPHeaderLen:]
 	return DropNone
 }
@@ -85,7 +83,7 @@ func ParseICMP(p []byte, m *ICMP) Drop {
 // SetICMPChecksum writes the checksum of the message p, of at least 4 bytes.
 func SetICMPChecksum(p []byte) {
 	p[2], p[3] = 0, 0
-	binary.BigEndian.PutUint16(p[2:], pkt.Checksum(pkt.Sum(0, p)))
+	pkt.BigEndian.PutUint16(p[2:], pkt.Checksum(pkt.Sum(0, p)))
 }
 
 // EchoReply turns the echo request p, which ParseICMP accepted, into its reply.
@@ -95,8 +93,8 @@ func SetICMPChecksum(p []byte) {
 // changes, and the checksum by as much (RFC 1624).
 func EchoReply(p []byte) {
 	p[0] = ICMPEchoReply
-	sum := uint32(^binary.BigEndian.Uint16(p[2:])) + 0xffff - ICMPEcho<<8
-	binary.BigEndian.PutUint16(p[2:], pkt.Checksum(sum))
+	sum := uint32(^pkt.BigEndian.Uint16(p[2:])) + 0xffff - ICMPEcho<<8
+	pkt.BigEndian.PutUint16(p[2:], pkt.Checksum(sum))
 }
 
 // PutICMPError makes b, which must be empty, an ICMP error about the packet
@@ -109,11 +107,11 @@ func EchoReply(p []byte) {
 func PutICMPError(b *pkt.Buf, typ, code uint8, info uint32, quote []byte) {
 	n := min(len(quote), maxQuote, b.Cap()-ICMPHeaderLen)
 	if n >= 4 { // no link padding
-		n = min(n, int(binary.BigEndian.Uint16(quote[2:])))
+		n = min(n, int(pkt.BigEndian.Uint16(quote[2:])))
 	}
 	p := b.Append(ICMPHeaderLen + n)
 	p[0], p[1] = typ, code
-	binary.BigEndian.PutUint32(p[4:], info)
+	pkt.BigEndian.PutUint32(p[4:], info)
 	copy(p[ICMPHeaderLen:], quote[:n])
 	SetICMPChecksum(p)
 }
@@ -169,19 +167,19 @@ func ParseQuote(p []byte, q *Quote) Drop {
 	if hlen < MinHeaderLen || len(p) < hlen+8 {
 		return DropICMPQuote
 	}
-	flags := binary.BigEndian.Uint16(p[6:])
+	flags := pkt.BigEndian.Uint16(p[6:])
 	// Only the first fragment has the ports, and about others no error is sent.
 	if flags&fragMask != 0 {
 		return DropICMPQuote
 	}
-	q.TotalLen = binary.BigEndian.Uint16(p[2:])
+	q.TotalLen = pkt.BigEndian.Uint16(p[2:])
 	q.DF = flags&flagDF != 0
 	q.HeaderLen = uint8(hlen)
 	q.Proto = p[9]
 	q.Src = Addr(p[12:16])
 	q.Dst = Addr(p[16:20])
 	q.Payload = p[hlen:]
-	w := binary.BigEndian.Uint64(q.Payload)
+	w := pkt.BigEndian.Uint64(q.Payload)
 	q.SrcPort = uint16(w >> 48)
 	q.DstPort = uint16(w >> 32)
 	q.Seq = uint32(w)

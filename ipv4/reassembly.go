@@ -1,8 +1,6 @@
 package ipv4
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
@@ -140,7 +138,7 @@ func (r *Reassembly) Poll(now pkt.Time) (quote []byte, d Drop, next pkt.Time) {
 			g.active = false
 			if g.hlen > 0 {
 				quote = g.mem[memPayload-int(g.hlen):]
-				quote = quote[:binary.BigEndian.Uint16(quote[2:])]
+				quote = quote[:pkt.BigEndian.Uint16(quote[2:])]
 			}
 			return quote, DropReassemblyTimeout, now
 		}

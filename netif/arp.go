@@ -1,8 +1,7 @@
 package netif
 
 import (
-	"encoding/binary"
-
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
@@ -34,7 +33,7 @@ func (a *ARP) Parse(b []byte) bool {
 	// "?Do I have the hardware type in ar$hrd? [optionally check the hardware
 	// length ar$hln] ?Do I speak the protocol in ar$pro?" - RFC 826, Packet
 	// Reception
-	h := binary.BigEndian.Uint64(b)
+	h := pkt.BigEndian.Uint64(b)
 	a.Op = uint16(h)
 	a.SHA = MAC(b[8:14])
 	a.SPA = ipv4.Addr(b[14:18])
@@ -48,7 +47,7 @@ func (a *ARP) Parse(b []byte) bool {
 // Put writes the packet into the first ARPLen bytes of b.
 func (a *ARP) Put(b []byte) {
 	_ = b[ARPLen-1]
-	binary.BigEndian.PutUint64(b, arpHead|uint64(a.Op))
+	pkt.BigEndian.PutUint64(b, arpHead|uint64(a.Op))
 	copy(b[8:14], a.SHA[:])
 	copy(b[14:18], a.SPA[:])
 	copy(b[18:24], a.THA[:])

@@ -1,8 +1,6 @@
 package netif
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
@@ -73,7 +71,7 @@ func (e Ethernet) Dst() MAC { return MAC(e[0:6]) }
 func (e Ethernet) Src() MAC { return MAC(e[6:12]) }
 
 // Type returns the EtherType.
-func (e Ethernet) Type() uint16 { return binary.BigEndian.Uint16(e[12:14]) }
+func (e Ethernet) Type() uint16 { return pkt.BigEndian.Uint16(e[12:14]) }
 
 // PutEthernet puts an Ethernet header in front of the frame in b.
 //
@@ -82,5 +80,5 @@ func PutEthernet(b *pkt.Buf, dst, src *MAC, etherType uint16) {
 	h := b.Prepend(EthernetHeaderLen)
 	copy(h[0:6], dst[:])
 	copy(h[6:12], src[:])
-	binary.BigEndian.PutUint16(h[12:14], etherType)
+	pkt.BigEndian.PutUint16(h[12:14], etherType)
 }

@@ -1,9 +1,8 @@
 package stack
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
 // The C layouts of the ioctl arguments on 64-bit little-endian Linux, for a
@@ -18,7 +17,7 @@ const (
 	SizeofArpreq  = 68
 )
 
-var le = binary.LittleEndian
+var le = pkt.LittleEndian
 
 func (sa *Sockaddr) decode(b []byte) {
 	sa.Family = le.Uint16(b)

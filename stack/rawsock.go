@@ -1,8 +1,6 @@
 package stack
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -114,7 +112,7 @@ func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 		}
 		h.TOS, h.TTL, h.Proto = p[1], p[8], p[9]
 		h.DF = p[6]&0x40 != 0
-		h.ID = binary.BigEndian.Uint16(p[4:])
+		h.ID = pkt.BigEndian.Uint16(p[4:])
 		h.Src = ipv4.Addr(p[12:16])
 		h.Options = p[ipv4.MinHeaderLen:n]
 		data = p[n:]

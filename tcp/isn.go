@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
 	"math/bits"
 
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -34,11 +33,11 @@ func (k *Secret) Hash(local, remote ipv4.Endpoint) uint64 {
 	var m [16]byte
 	copy(m[0:], local.Addr[:])
 	copy(m[4:], remote.Addr[:])
-	binary.LittleEndian.PutUint16(m[8:], local.Port)
-	binary.LittleEndian.PutUint16(m[10:], remote.Port)
+	pkt.LittleEndian.PutUint16(m[8:], local.Port)
+	pkt.LittleEndian.PutUint16(m[10:], remote.Port)
 	m[15] = 12 // the length, in the last byte
 	for i := 0; i < 16; i += 8 {
-		w := binary.LittleEndian.Uint64(m[i:])
+		w := pkt.LittleEndian.Uint64(m[i:])
 		s[3] ^= w
 		s.rounds(2)
 		s[0] ^= w

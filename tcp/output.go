@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -89,7 +87,7 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	putHeader(h, c.local.Port, c.remote.Port, s.una, ack, n, f, uint16(c.synWindow()))
 	// The MSS option says what we can receive, without regard to options (RFC 6691
 	// section 2): the path's MTU, less 40.
-	binary.BigEndian.PutUint32(h[20:], optMSS<<24|4<<16|uint32(s.path))
+	pkt.BigEndian.PutUint32(h[20:], optMSS<<24|4<<16|uint32(s.path))
 	n = 24
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		c.rcv.ts.put(h[n:], now)
@@ -331,7 +329,7 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 // sum writes the checksum of the segment p into its header h.
 func (c *Conn) sum(h, p []byte) {
 	acc := ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p))
-	binary.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, p)))
+	pkt.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, p)))
 }
 
 // free returns how large a window the receive buffer has room for.

@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/bonsainet/bonsai/internal/feature"
+
 // InFlight reports whether seq is the number of something sent and not
 // acknowledged.
 func (c *Conn) InFlight(seq uint32) bool {
@@ -15,7 +17,7 @@ func (c *Conn) Resegment() {
 		return
 	}
 	c.flags &^= flagTiming
-	if c.sack != nil {
+	if feature.SACK && c.sack != nil {
 		c.sack.timeout()
 		c.flags |= flagLoss // no reduction for these
 		c.cc.recover = s.nxt

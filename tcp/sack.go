@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
@@ -133,10 +131,10 @@ func (c *Conn) sackLen() int {
 func (c *Conn) putSACK(h []byte) {
 	var b [maxBlocks]interval
 	k := c.sackBlocks(&b, (len(h)-4)/8)
-	binary.BigEndian.PutUint32(h, optNop<<24|optNop<<16|optSACK<<8|uint32(2+8*k))
+	pkt.BigEndian.PutUint32(h, optNop<<24|optNop<<16|optSACK<<8|uint32(2+8*k))
 	for i := range b[:k] {
-		binary.BigEndian.PutUint32(h[4+8*i:], b[i].lo)
-		binary.BigEndian.PutUint32(h[8+8*i:], b[i].hi)
+		pkt.BigEndian.PutUint32(h[4+8*i:], b[i].lo)
+		pkt.BigEndian.PutUint32(h[8+8*i:], b[i].hi)
 	}
 	c.rcv.ooo.report.dup = interval{}
 }
@@ -298,7 +296,7 @@ func (st *sackState) input(now pkt.Time, c *Conn, s *Segment) {
 	st.acked(now, c, s)
 	blocks := s.SACK
 	for i := 0; len(blocks) >= 8; i++ {
-		lo, hi := binary.BigEndian.Uint32(blocks), binary.BigEndian.Uint32(blocks[4:])
+		lo, hi := pkt.BigEndian.Uint32(blocks), pkt.BigEndian.Uint32(blocks[4:])
 		blocks = blocks[8:]
 		if i == 0 && st.isDuplicate(lo, hi, s.Ack, blocks) {
 			st.dsack = true
@@ -323,7 +321,7 @@ func (st *sackState) isDuplicate(lo, hi, ack uint32, rest []byte) bool {
 	if len(rest) < 8 {
 		return false
 	}
-	return !before(lo, binary.BigEndian.Uint32(rest)) && !before(binary.BigEndian.Uint32(rest[4:]), hi)
+	return !before(lo, pkt.BigEndian.Uint32(rest)) && !before(pkt.BigEndian.Uint32(rest[4:]), hi)
 }
 
 // acked takes everything before s.Ack off the scoreboard.

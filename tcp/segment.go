@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -91,20 +89,20 @@ func Parse(p []byte, pseudo uint32, s *Segment) ipv4.Drop {
 	if pkt.Checksum(pkt.Sum(pseudo, p)) != 0 {
 		return ipv4.DropTCPChecksum
 	}
-	s.SrcPort = binary.BigEndian.Uint16(p[0:])
-	s.DstPort = binary.BigEndian.Uint16(p[2:])
-	s.Seq = binary.BigEndian.Uint32(p[4:])
-	s.Ack = binary.BigEndian.Uint32(p[8:])
+	s.SrcPort = pkt.BigEndian.Uint16(p[0:])
+	s.DstPort = pkt.BigEndian.Uint16(p[2:])
+	s.Seq = pkt.BigEndian.Uint32(p[4:])
+	s.Ack = pkt.BigEndian.Uint32(p[8:])
 	s.Flags = Flags(p[13])
-	s.Wnd = binary.BigEndian.Uint16(p[14:])
-	s.Urg = binary.BigEndian.Uint16(p[18:])
+	s.Wnd = pkt.BigEndian.Uint16(p[14:])
+	s.Urg = pkt.BigEndian.Uint16(p[18:])
 	s.MSS, s.WScale, s.HasTS = 0, -1, false
 	if feature.SACK {
 		s.SACKPermitted, s.SACK = false, nil
 	}
 	s.Payload = p[hlen:]
 	opt := p[minHeaderLen:hlen]
-	if len(opt) == 12 && binary.BigEndian.Uint32(opt) == timestampHeader {
+	if len(opt) == 12 && pkt.BigEndian.Uint32(opt) == timestampHeader {
 		if feature.Timestamps {
 			s.setTimestamps(opt[4:])
 		}
@@ -142,7 +140,7 @@ func (s *Segment) parseOptions(opt []byte) {
 		switch kind {
 		case optMSS:
 			if len(v) == 2 && s.Flags&SYN != 0 {
-				s.MSS = binary.BigEndian.Uint16(v)
+				s.MSS = pkt.BigEndian.Uint16(v)
 			}
 		case optWScale:
 			if feature.WScale && len(v) == 1 && s.Flags&SYN != 0 {
@@ -167,14 +165,14 @@ func (s *Segment) parseOptions(opt []byte) {
 // putHeader writes the 20 fixed bytes of a header whose checksum is still 0.
 func putHeader(h []byte, src, dst uint16, seq, ack uint32, hlen int, f Flags, wnd uint16) {
 	_ = h[19]
-	binary.BigEndian.PutUint16(h[0:], src)
-	binary.BigEndian.PutUint16(h[2:], dst)
-	binary.BigEndian.PutUint32(h[4:], seq)
-	binary.BigEndian.PutUint32(h[8:], ack)
+	pkt.BigEndian.PutUint16(h[0:], src)
+	pkt.BigEndian.PutUint16(h[2:], dst)
+	pkt.BigEndian.PutUint32(h[4:], seq)
+	pkt.BigEndian.PutUint32(h[8:], ack)
 	h[12] = byte(hlen) << 2
 	h[13] = byte(f)
-	binary.BigEndian.PutUint16(h[14:], wnd)
-	binary.BigEndian.PutUint32(h[16:], 0)
+	pkt.BigEndian.PutUint16(h[14:], wnd)
+	pkt.BigEndian.PutUint32(h[16:], 0)
 }
 
 // Reset appends to b the segment that answers s, which belongs to no
@@ -194,6 +192,6 @@ func Reset(s *Segment, src, dst ipv4.Addr, b *pkt.Buf) bool {
 	}
 	h := b.Append(minHeaderLen)
 	putHeader(h, s.DstPort, s.SrcPort, seq, ack, minHeaderLen, f, 0)
-	binary.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(ipv4.PseudoSum(src, dst, ipv4.ProtoTCP, minHeaderLen), h)))
+	pkt.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(ipv4.PseudoSum(src, dst, ipv4.ProtoTCP, minHeaderLen), h)))
 	return true
 }

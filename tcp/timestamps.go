@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
@@ -25,8 +23,8 @@ type timestamps struct {
 
 func (s *Segment) setTimestamps(v []byte) {
 	s.HasTS = true
-	s.TSVal = binary.BigEndian.Uint32(v)
-	s.TSEcr = binary.BigEndian.Uint32(v[4:])
+	s.TSVal = pkt.BigEndian.Uint32(v)
+	s.TSEcr = pkt.BigEndian.Uint32(v[4:])
 }
 
 func (t *timestamps) clock(now pkt.Time) uint32 { return uint32(now/pkt.Millisecond) + t.offset }
@@ -38,9 +36,9 @@ func (t *timestamps) elapsed(now pkt.Time, ecr uint32) pkt.Time {
 
 // put writes the option with its two NOPs.
 func (t *timestamps) put(h []byte, now pkt.Time) {
-	binary.BigEndian.PutUint32(h, timestampHeader)
-	binary.BigEndian.PutUint32(h[4:], t.clock(now))
-	binary.BigEndian.PutUint32(h[8:], t.recent)
+	pkt.BigEndian.PutUint32(h, timestampHeader)
+	pkt.BigEndian.PutUint32(h[4:], t.clock(now))
+	pkt.BigEndian.PutUint32(h[8:], t.recent)
 }
 
 // negotiateTimestamps takes the option into use if both SYNs have it.

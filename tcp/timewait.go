@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -91,6 +89,6 @@ func (t *TimeWaitConn) Input(now pkt.Time, s *Segment, b *pkt.Buf) (d ipv4.Drop,
 		t.ts.put(h[minHeaderLen:], now)
 	}
 	acc := ipv4.PseudoSum(t.Local.Addr, t.Remote.Addr, ipv4.ProtoTCP, n)
-	binary.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, h)))
+	pkt.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, h)))
 	return ipv4.DropTCPSequence, true
 }

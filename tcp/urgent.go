@@ -1,9 +1,8 @@
 package tcp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
 // inputUrgent keeps RCV.UP: "the urgent pointer points to the sequence number of
@@ -52,7 +51,7 @@ func (c *Conn) outputUrgent(h []byte, seq uint32) {
 		c.flags &^= flagSendUrgent
 	} else if n := s.up - seq; int32(n) > 0 {
 		h[13] |= byte(URG)
-		binary.BigEndian.PutUint16(h[18:], uint16(min(n, 65535)))
+		pkt.BigEndian.PutUint16(h[18:], uint16(min(n, 65535)))
 	}
 }
 

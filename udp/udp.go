@@ -5,8 +5,6 @@
 package udp
 
 import (
-	"encoding/binary"
-
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
@@ -24,7 +22,7 @@ func Parse(p []byte, src, dst ipv4.Addr) (srcPort, dstPort uint16, payload []byt
 	if len(p) < HeaderLen {
 		return 0, 0, nil, ipv4.DropUDPShort
 	}
-	w := binary.BigEndian.Uint64(p)
+	w := pkt.BigEndian.Uint64(p)
 	n := int(uint16(w >> 16))
 	if n < HeaderLen || n > len(p) {
 		return 0, 0, nil, ipv4.DropUDPLen
@@ -48,5 +46,5 @@ func Put(p []byte, src, dst ipv4.Endpoint, payload []byte) {
 	if c == 0 {
 		c = 0xffff
 	}
-	binary.BigEndian.PutUint64(p, w|uint64(c))
+	pkt.BigEndian.PutUint64(p, w|uint64(c))
 }

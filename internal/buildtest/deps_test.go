@@ -25,7 +25,7 @@ const root = "../.."
 // engine is what packages below socket may import of the standard library, and
 // core what socket may: the rest costs too much.
 var (
-	engine = []string{"errors", "encoding/binary", "math/bits", "math/rand/v2", "unsafe"}
+	engine = []string{"errors", "math/bits", "math/rand/v2", "unsafe"}
 	core   = append(slices.Clone(engine), "sync", "sync/atomic")
 	pieces = []string{"ipv4", "route", "netif", "tcp", "udp", "stack", "internal/pkt", "internal/errno", "internal/feature"}
 )
@@ -60,7 +60,7 @@ var rules = []rule{
 	{"stack/rtnetlink", engine, pieces, nil},
 	{"netif/emu", core, []string{"internal/pkt", "internal/errno", "netif"}, nil},
 	{"netif/emu/wall", append(slices.Clone(core), "time"), []string{"internal/pkt", "internal/errno", "netif", "netif/emu"}, nil},
-	{"netif/pcap", append(slices.Clone(core), "io", "os", "time"), []string{"internal/feature", "internal/pkt", "internal/errno", "netif"}, nil},
+	{"netif/pcap", append(slices.Clone(core), "encoding/binary", "io", "os", "time"), []string{"internal/feature", "internal/pkt", "internal/errno", "netif"}, nil},
 	{"netif/tap", append(slices.Clone(core), "fmt", "io", "net", "os", "strings", "syscall", "time"), []string{"internal/feature", "internal/pkt", "internal/errno", "netif"},
 		[]string{"github.com/songgao/water", "golang.org/x/sys/unix"}},
 	{"socket/gonet", append(slices.Clone(core), "context", "io", "net", "net/netip", "os", "strconv", "syscall", "time"), append(slices.Clone(pieces), "socket"), nil},

@@ -275,14 +275,9 @@ var stdBudget = map[string]int64{
 	"math/rand/v2":            2_000,
 	"math/bits":               500,
 	"errors":                  1_000,
-	// What encoding/binary imports, and initialises.
-	"encoding/binary": 1_000,
-	"iter":            100,
-	"math":            100,
-	"reflect":         200,
-	"unicode":         800,
-	"sync":            4_000,
-	"sync/atomic":     500,
+	"math":                    100,
+	"sync":                    4_000,
+	"sync/atomic":             500,
 }
 
 func builder(t *testing.T) *lab.Builder {

@@ -1,7 +1,6 @@
 package pkt
 
 import (
-	"encoding/binary"
 	"math/bits"
 )
 
@@ -11,29 +10,29 @@ import (
 func sumWords(b []byte) uint32 {
 	var s, c uint64
 	for len(b) >= 64 {
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[16:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[24:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[32:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[40:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[48:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[56:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b), 0)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[8:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[16:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[24:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[32:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[40:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[48:]), c)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b[56:]), c)
 		s += c
 		b = b[64:]
 	}
 	for len(b) >= 8 {
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
+		s, c = bits.Add64(s, LittleEndian.Uint64(b), 0)
 		s += c
 		b = b[8:]
 	}
 	var w uint64 // the last 7 bytes at most
 	if len(b) >= 4 {
-		w = uint64(binary.LittleEndian.Uint32(b))
+		w = uint64(LittleEndian.Uint32(b))
 		b = b[4:]
 	}
 	if len(b) >= 2 {
-		w += uint64(binary.LittleEndian.Uint16(b))
+		w += uint64(LittleEndian.Uint16(b))
 		b = b[2:]
 	}
 	if len(b) > 0 {
