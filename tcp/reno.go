@@ -128,6 +128,9 @@ func (r *reno) reduced(c *Conn) uint32 {
 	if !feature.SACK || c.sack == nil {
 		flight = c.flight()
 	}
+	// "When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be
+	// included in this calculation": it is what goes beyond cwnd.
+	flight = min(flight, r.cwnd)
 	n := flight / 2
 	if feature.CUBIC {
 		n = c.cubicReduced(flight)
