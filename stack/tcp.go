@@ -47,8 +47,8 @@ func (c *Conn) Init(s *Stack, owner any) {
 // outcome is an event, Opened or Failed.
 //
 // It returns EADDRNOTAVAIL for a local address that is not ours or when no port
-// is left, EADDRINUSE for a pair that exists, ENETUNREACH without a route, EACCES
-// for a broadcast address, EISCONN if c is in use and ENOBUFS at the limit.
+// is left, EADDRINUSE for a pair that exists, ENETUNREACH without a route or for
+// a broadcast or multicast address, EISCONN if c is in use and ENOBUFS at the limit.
 func (s *Stack) Connect(now pkt.Time, c *Conn, local, remote ipv4.Endpoint) error {
 	s.now = now
 	if c.State() != tcp.Closed || c.is&isHashed != 0 {
@@ -69,12 +69,9 @@ func (s *Stack) Connect(now pkt.Time, c *Conn, local, remote ipv4.Endpoint) erro
 	}
 	// "A TCP implementation MUST reject as an error a local OPEN call for an invalid
 	// remote IP address (e.g., a broadcast or multicast address)" (RFC 9293 section
-	// 3.9.2.3, MUST-46).
+	// 3.9.2.3, MUST-46): with Linux's error.
 	if c.path.group {
-		if remote.Addr.IsMulticast() {
-			return errno.ENETUNREACH
-		}
-		return errno.EACCES
+		return errno.ENETUNREACH
 	}
 	if src.IsAny() {
 		return errno.EADDRNOTAVAIL
