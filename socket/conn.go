@@ -216,6 +216,18 @@ func (c *Conn) Option(level, name int) (v int, err error) {
 	return v, e.Err()
 }
 
+// Do calls f with the engine's connection under the lock, for all that has no method
+// here.
+func (c *Conn) Do(f func(*stack.Conn)) error {
+	e := c.lock()
+	if e == 0 {
+		f(&c.eng)
+		c.s.run()
+	}
+	c.s.unlock()
+	return e.Err()
+}
+
 // State returns the connection's state.
 func (c *Conn) State() tcp.State {
 	c.s.lock()

@@ -11,7 +11,8 @@ import (
 )
 
 // Conn is a socket.Conn as a net.Conn, with the methods of net.TCPConn. It is the
-// same object: either can be converted to the other.
+// same object: either can be converted to the other. The Net of its errors is "tcp",
+// also where "tcp4" was dialed.
 type Conn socket.Conn
 
 func (c *Conn) sock() *socket.Conn { return (*socket.Conn)(c) }
@@ -111,6 +112,48 @@ func (c *Conn) SetNoDelay(noDelay bool) error {
 func (c *Conn) SetLinger(sec int) error {
 	return c.option(stack.SOL_SOCKET, stack.SO_LINGER, max(sec, -1))
 }
+
+// SetKeepAlive turns keepalive probes on, or off as they are from the start (feature
+// keepalive).
+func (c *Conn) SetKeepAlive(keepalive bool) error {
+	v := 0
+	if keepalive {
+		v = 1
+	}
+	return c.option(stack.SOL_SOCKET, stack.SO_KEEPALIVE, v)
+}
+
+// SetKeepAlivePeriod sets the time of silence before the first probe, and that
+// between probes, to d: 1 s at least, rounded up to seconds.
+func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
+	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: d, Interval: d, Count: -1})
+}
+
+// SetKeepAliveConfig sets all about keepalive. As with net.TCPConn, 0 in a field is 15
+// seconds, or 9 probes, and what is negative stays as it is.
+func (c *Conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
+	if err := c.SetKeepAlive(k.Enable); err != nil {
+		return err
+	}
+	for _, o := range [...]struct{ name, v, zero int }{
+		{stack.TCP_KEEPIDLE, seconds(k.Idle), 15},
+		{stack.TCP_KEEPINTVL, seconds(k.Interval), 15},
+		{stack.TCP_KEEPCNT, k.Count, 9},
+	} {
+		if o.v == 0 {
+			o.v = o.zero
+		}
+		if o.v > 0 {
+			if err := c.option(stack.SOL_TCP, o.name, o.v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // SetReadBuffer sets the size of the receive buffer in bytes.
 func (c *Conn) SetReadBuffer(bytes int) error {

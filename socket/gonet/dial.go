@@ -12,6 +12,7 @@ import (
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/socket"
 	"github.com/bonsainet/bonsai/stack"
+	"github.com/bonsainet/bonsai/udp"
 )
 
 // Dialer opens connections, as net.Dialer does.
@@ -114,7 +115,7 @@ func (s *Stack) dial(ctx context.Context, network string, local, remote ipv4.End
 		return nil, contextError(err)
 	}
 	if isUDP(network) {
-		p, err := s.Socket.OpenPacket(local, 0)
+		p, err := s.Socket.OpenPacket(local, udp.Broadcast)
 		if err != nil {
 			return nil, sysError("bind", err)
 		}
@@ -168,7 +169,7 @@ func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err == nil {
 		addr = udpAddr(local)
 		var p *socket.Packet
-		if p, err = s.Socket.OpenPacket(local, 0); err == nil {
+		if p, err = s.Socket.OpenPacket(local, udp.Broadcast); err == nil {
 			return (*PacketConn)(p), nil
 		}
 	}

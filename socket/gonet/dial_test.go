@@ -18,7 +18,9 @@ import (
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/netif/emu"
+	"github.com/bonsainet/bonsai/socket"
 	"github.com/bonsainet/bonsai/socket/gonet"
+	"github.com/bonsainet/bonsai/stack"
 )
 
 // Attempts that nobody answers, in virtual time.
@@ -107,6 +109,43 @@ func TestCopy(t *testing.T) {
 		t.Error(n, err)
 	}
 	d.Close()
+}
+
+func TestOptions(t *testing.T) {
+	nc, _ := connect(t, emu.Config{})
+	c := nc.(*gonet.Conn)
+	for _, err := range []error{
+		c.SetNoDelay(false), c.SetLinger(-1), c.SetReadBuffer(100_000), c.SetWriteBuffer(100_000),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	get := func(level, name int) int {
+		v, err := (*socket.Conn)(c).Option(level, name)
+		if err != nil {
+			t.Error(err)
+		}
+		return v
+	}
+	if get(stack.SOL_TCP, stack.TCP_NODELAY) != 0 || get(stack.SOL_SOCKET, stack.SO_RCVBUF) < 100_000 {
+		t.Error("not set")
+	}
+	err := c.SetKeepAlivePeriod(1500 * time.Millisecond)
+	if !feature.Keepalive {
+		if !errors.Is(err, syscall.ENOPROTOOPT) {
+			t.Error(err)
+		}
+		return
+	}
+	if err != nil || get(stack.SOL_SOCKET, stack.SO_KEEPALIVE) != 1 || get(stack.SOL_TCP, stack.TCP_KEEPIDLE) != 2 ||
+		get(stack.SOL_TCP, stack.TCP_KEEPINTVL) != 2 {
+		t.Error("not set", err)
+	}
+	if err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}); err != nil || get(stack.SOL_TCP, stack.TCP_KEEPIDLE) != 15 ||
+		get(stack.SOL_TCP, stack.TCP_KEEPCNT) != 9 {
+		t.Error("not set", err)
+	}
 }
 
 func TestConfigureErrors(t *testing.T) {

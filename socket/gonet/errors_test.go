@@ -56,6 +56,8 @@ type conn interface {
 	CloseWrite() error
 	SetLinger(int) error
 	SetNoDelay(bool) error
+	SetKeepAlive(bool) error
+	SetKeepAlivePeriod(time.Duration) error
 	SetReadBuffer(int) error
 }
 
@@ -202,6 +204,12 @@ var errorCases = []struct {
 	{"set write deadline closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); return c.SetWriteDeadline(past) }},
 	{"set no delay closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); return c.SetNoDelay(true) }},
 	{"set linger closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); return c.SetLinger(1) }},
+	{"set keepalive closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); return c.SetKeepAlive(true) }},
+	{"set keepalive period closed", true, func(w *world) error {
+		c, _ := w.pair()
+		c.Close()
+		return c.SetKeepAlivePeriod(time.Second)
+	}},
 	{"set read buffer closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); return c.SetReadBuffer(1) }},
 	{"read nothing closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); _, err := c.Read(nil); return err }},
 	{"write nothing closed", true, func(w *world) error { c, _ := w.pair(); c.Close(); _, err := c.Write(nil); return err }},

@@ -12,7 +12,8 @@ import (
 )
 
 // PacketConn is a UDP socket: a socket.Packet as a net.PacketConn, and a net.Conn if
-// it is connected, with methods of net.UDPConn.
+// it is connected, with methods of net.UDPConn. It may send to broadcast addresses,
+// as package net's may.
 type PacketConn socket.Packet
 
 func (c *PacketConn) sock() *socket.Packet { return (*socket.Packet)(c) }
