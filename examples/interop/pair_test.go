@@ -63,9 +63,9 @@ func (p *pair) connect(t testing.TB, passive bool) (ours, peers net.Conn) {
 	var l net.Listener
 	var err error
 	if passive {
-		l, err = p.ours.Listen("tcp", "198.18.0.2:7")
+		l, err = p.ours.Listen("tcp", "198.18.0.2:0")
 	} else {
-		l, err = p.peer.Listen("198.18.0.1:7")
+		l, err = p.peer.Listen("198.18.0.1:0")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -80,9 +80,9 @@ func (p *pair) connect(t testing.TB, passive bool) (ours, peers net.Conn) {
 		accepted <- c
 	}()
 	if passive {
-		peers, err = p.peer.Dial(ctx, "198.18.0.2:7")
+		peers, err = p.peer.Dial(ctx, l.Addr().String())
 	} else {
-		ours, err = p.ours.DialContext(ctx, "tcp", "198.18.0.1:7")
+		ours, err = p.ours.DialContext(ctx, "tcp", l.Addr().String())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"os"
@@ -54,18 +53,16 @@ func main() {
 	go http.Serve(l, data.Handler())
 
 	client := &http.Client{Transport: &http.Transport{DialContext: st.DialContext}}
-	ctx := context.Background()
-	for _, t := range []struct {
-		what string
-		do   func(context.Context, *http.Client, string, int64, io.Writer) error
-		size int64
-	}{{"download", data.Download, *size}, {"upload", data.Upload, *size / 4}} {
-		bar := show.NewBar(t.what, t.size)
-		err := t.do(ctx, client, "http://198.18.0.1/", t.size, bar)
+	transfer := func(what string, do data.Transfer, n int64) {
+		digest := data.Digest(n)
+		bar := show.NewBar(what, n)
+		err := do(context.Background(), client, "http://198.18.0.1/", n, digest, bar)
 		fmt.Println(bar.Done())
 		check(err)
-		fmt.Println("          SHA-256 matches")
+		fmt.Println("         ", digest, "matches")
 	}
+	transfer("download", data.Download, *size)
+	transfer("upload", data.Upload, *size/4)
 	client.CloseIdleConnections()
 	fmt.Println("\nthe first frames, bonsai on the left, gVisor on the right:")
 	ladder.Print(os.Stdout)

@@ -1,5 +1,5 @@
-// Package data is what examples and tests transfer: a stream that looks random, and
-// says who it is.
+// Package data is what examples and tests transfer: a stream of bytes that look
+// random, no two stretches of which are equal, and its digest.
 package data
 
 import (
@@ -12,16 +12,14 @@ import (
 
 const block = 1 << 16
 
-// Reader returns the first n bytes of stream number seed. No two stretches of it
-// are equal.
-func Reader(seed uint64, n int64) io.Reader {
+// Reader returns the first n bytes of the stream.
+func Reader(n int64) io.Reader {
 	r := &reader{}
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], seed)
-	rand.NewChaCha8(key).Read(r.block[:])
+	rand.NewChaCha8([32]byte{}).Read(r.block[:])
 	return io.LimitReader(r, n)
 }
 
+// reader repeats a block with numbers in it.
 type reader struct {
 	block [block]byte
 	at    int
@@ -45,14 +43,13 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Digest returns the HTTP header Content-Digest of those bytes (RFC 9530).
-func Digest(seed uint64, n int64) string {
+// Digest returns the HTTP header Content-Digest of the first n bytes (RFC 9530).
+func Digest(n int64) string {
 	h := sha256.New()
-	io.Copy(h, Reader(seed, n))
-	return FormatDigest(h.Sum(nil))
+	io.Copy(h, Reader(n))
+	return format(h.Sum(nil))
 }
 
-// FormatDigest returns the header for a SHA-256.
-func FormatDigest(sum []byte) string {
+func format(sum []byte) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum) + ":"
 }

@@ -9,19 +9,14 @@ import (
 	"strconv"
 )
 
-const seed = 1
-
-// Handler serves as many bytes as the path says ("/1048576"), with a Content-Digest
-// in the trailer, and answers a POST with the Content-Digest of its body.
+// Handler serves as many bytes as the path says ("/1048576"), and answers a POST with
+// an error if its body is not what the header Content-Digest says.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
-			h := sha256.New()
-			if _, err := io.Copy(h, r.Body); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
+			if err := compare(io.Discard, r.Body, r.ContentLength, r.Header.Get("Content-Digest")); err != nil {
+				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			}
-			w.Header().Set("Content-Digest", FormatDigest(h.Sum(nil)))
 			return
 		}
 		n, err := strconv.ParseInt(r.URL.Path[1:], 10, 64)
@@ -29,16 +24,33 @@ func Handler() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Trailer", "Content-Digest")
-		h := sha256.New()
-		io.CopyBuffer(struct{ io.Writer }{w}, io.TeeReader(Reader(seed, n), h), make([]byte, block))
-		w.Header().Set("Content-Digest", FormatDigest(h.Sum(nil)))
+		w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+		io.CopyBuffer(onlyWriter{w}, Reader(n), make([]byte, block))
 	})
 }
 
-// Download gets n bytes from a Handler at url and compares their number and digest.
+// onlyWriter hides a ReadFrom, which would copy by small pieces.
+type onlyWriter struct{ io.Writer }
+
+// compare reads r, copies it to w, and compares it with its length and digest.
+func compare(w io.Writer, r io.Reader, n int64, digest string) error {
+	h := sha256.New()
+	got, err := io.CopyBuffer(onlyWriter{io.MultiWriter(h, w)}, r, make([]byte, block))
+	if err != nil {
+		return fmt.Errorf("after %d bytes: %w", got, err)
+	}
+	if sum := format(h.Sum(nil)); got != n || sum != digest {
+		return fmt.Errorf("%d bytes arrived with digest %s, want %d with %s", got, sum, n, digest)
+	}
+	return nil
+}
+
+// Transfer is Download or Upload.
+type Transfer func(ctx context.Context, c *http.Client, url string, n int64, digest string, w io.Writer) error
+
+// Download gets n bytes from a Handler at url and compares them with their digest.
 // What arrives is also written to w.
-func Download(ctx context.Context, c *http.Client, url string, n int64, w io.Writer) error {
+func Download(ctx context.Context, c *http.Client, url string, n int64, digest string, w io.Writer) error {
 	req, err := http.NewRequestWithContext(ctx, "GET", url+strconv.FormatInt(n, 10), nil)
 	if err != nil {
 		return err
@@ -48,45 +60,29 @@ func Download(ctx context.Context, c *http.Client, url string, n int64, w io.Wri
 		return err
 	}
 	defer r.Body.Close()
-	h := sha256.New()
-	got, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(h, w)}, r.Body, make([]byte, block))
-	switch {
-	case err != nil:
-		return fmt.Errorf("after %d bytes: %w", got, err)
-	case r.StatusCode != http.StatusOK:
+	if r.StatusCode != http.StatusOK {
 		return fmt.Errorf("download: %s", r.Status)
-	case got != n:
-		return fmt.Errorf("%d bytes arrived, want %d", got, n)
 	}
-	if sent, sum := r.Trailer.Get("Content-Digest"), FormatDigest(h.Sum(nil)); sent != sum {
-		return fmt.Errorf("digest of what was sent %q, of what arrived %q", sent, sum)
-	}
-	return nil
+	return compare(w, r.Body, n, digest)
 }
 
-// Upload posts n bytes to a Handler at url and compares the digest that it returns.
+// Upload posts n bytes to a Handler at url, which compares them with their digest.
 // What is sent is also written to w.
-func Upload(ctx context.Context, c *http.Client, url string, n int64, w io.Writer) error {
-	h := sha256.New()
-	body := io.TeeReader(Reader(seed, n), io.MultiWriter(h, w))
-	req, err := http.NewRequestWithContext(ctx, "POST", url, body)
+func Upload(ctx context.Context, c *http.Client, url string, n int64, digest string, w io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, "POST", url, io.TeeReader(Reader(n), w))
 	if err != nil {
 		return err
 	}
 	req.ContentLength = n
+	req.Header.Set("Content-Digest", digest)
 	r, err := c.Do(req)
 	if err != nil {
 		return err
 	}
 	defer r.Body.Close()
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return err
+	answer, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("upload: %s: %s", r.Status, answer)
 	}
-	if r.StatusCode != http.StatusOK {
-		return fmt.Errorf("upload: %s", r.Status)
-	}
-	if got, sum := r.Header.Get("Content-Digest"), FormatDigest(h.Sum(nil)); got != sum {
-		return fmt.Errorf("digest of what was sent %q, of what arrived %q", sum, got)
-	}
-	return nil
+	return err
 }

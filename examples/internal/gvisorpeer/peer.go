@@ -18,6 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/raw"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 const nic = 1
@@ -113,20 +114,23 @@ func (p *Peer) ListenPacket(address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := gonet.DialUDP(p.Stack, &a, nil, ipv4.ProtocolNumber)
-	if err != nil {
-		return nil, err
+	wq := new(waiter.Queue)
+	ep, e := p.Stack.NewEndpoint(udp.ProtocolNumber, ipv4.ProtocolNumber, wq)
+	if e != nil {
+		return nil, errors.New(e.String())
 	}
-	return c, nil
-}
-
-// SetReceiveBuffer sets the size of the receive buffers of new connections in bytes,
-// which then don't grow.
-func (p *Peer) SetReceiveBuffer(n int) {
-	o := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: n, Max: n}
-	p.Stack.SetTransportProtocolOption(tcp.ProtocolNumber, &o)
-	off := tcpip.TCPModerateReceiveBufferOption(false)
-	p.Stack.SetTransportProtocolOption(tcp.ProtocolNumber, &off)
+	// Else gVisor sets "don't fragment" on what it fragments, and identifies all of
+	// it by 0, so that the fragments of two datagrams get mixed up.
+	e = ep.SetSockOptInt(tcpip.MTUDiscoverOption, int(tcpip.PMTUDiscoveryDont))
+	if e == nil {
+		e = ep.Bind(a)
+	}
+	if e != nil {
+		ep.Close()
+		return nil, errors.New(e.String())
+	}
+	ep.SocketOptions().SetReceiveBufferSize(1<<20, false)
+	return gonet.NewUDPConn(wq, ep), nil
 }
 
 // Addr returns the host's address.
