@@ -1,26 +1,28 @@
 package stack
 
-import (
-	"github.com/bonsainet/bonsai/internal/pkt"
-	"github.com/bonsainet/bonsai/ipv4"
-)
+import "github.com/bonsainet/bonsai/ipv4"
 
-// sendFragments sends the payload in b in pieces that fit the path's MTU (RFC 791
-// section 3.2; RFC 1122 section 3.3.3).
-func (s *Stack) sendFragments(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
-	payload := b.Bytes()
-	if h.HeaderLen()+len(payload) > ipv4.MaxLen {
-		s.pool.Put(b)
+// sendFragments sends head and data, one behind the other, in pieces that fit the
+// path's MTU (RFC 791 section 3.2; RFC 1122 section 3.3.3). The whole is nowhere
+// in memory.
+func (s *Stack) sendFragments(h *ipv4.Header, p *path, head, data []byte) ipv4.Drop {
+	n := len(head) + len(data)
+	if h.HeaderLen()+n > ipv4.MaxLen {
 		return ipv4.DropMTU
 	}
+	h.ID = s.ids.Next(h.Src, h.Dst, h.Proto)
 	var f ipv4.Fragmenter
-	f.Start(h, len(payload), int(p.mtu))
+	f.Start(h, n, int(p.mtu))
 	for from, to, ok := f.Next(); ok; from, to, ok = f.Next() {
-		k := s.pool.Get()
-		copy(k.Append(to-from), payload[from:to])
-		f.Put(k.Prepend(f.HeaderLen()))
-		s.sendPacket(k, h.Dst, p)
+		b := s.pool.Get()
+		q := b.Append(to - from)
+		if from < len(head) {
+			q = q[copy(q, head[from:]):]
+			from = len(head)
+		}
+		copy(q, data[from-len(head):])
+		f.Put(b.Prepend(f.HeaderLen()))
+		s.sendPacket(b, h.Dst, p)
 	}
-	s.pool.Put(b)
 	return ipv4.DropNone
 }

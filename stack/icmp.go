@@ -23,11 +23,13 @@ func (s *Stack) inputICMP(ifc *netif.Interface, h *ipv4.Header, p []byte, group 
 	if d := ipv4.ParseICMP(p, &m); d != ipv4.DropNone {
 		return d
 	}
+	// An echo request to all "MAY be silently discarded" (RFC 1122 section 3.2.2.6):
+	// never amplify. And nobody has reason to tell all of an error.
+	if group {
+		return ipv4.DropICMPBroadcast
+	}
 	switch m.Type {
 	case ipv4.ICMPEcho:
-		if group { // "[...] MAY be silently discarded" (RFC 1122 section 3.2.2.6): never amplify
-			return ipv4.DropICMPBroadcast
-		}
 		return s.sendEchoReply(h, p)
 	case ipv4.ICMPEchoReply:
 		return ipv4.DropNone // for raw sockets
@@ -79,18 +81,21 @@ func (s *Stack) unreachable(q *ipv4.Quote, e errno.Errno, hard bool) ipv4.Drop {
 }
 
 func (s *Stack) sendEchoReply(h *ipv4.Header, p []byte) ipv4.Drop {
-	b := s.buffer(len(p))
-	r := b.Append(len(p))
-	copy(r, p)
-	ipv4.EchoReply(r)
+	var way path
 	// "the source address MUST be [...] the specific-destination address" of the
 	// request (RFC 1122 section 3.2.2.6).
-	return s.send(b, &ipv4.Header{Src: h.Dst, Dst: h.Src, Proto: ipv4.ProtoICMP, TTL: s.cfg.TTL, TOS: h.TOS})
+	if _, e := s.route(&way, h.Dst, h.Src, 0); e != 0 {
+		return ipv4.DropNoRoute
+	}
+	head := [ipv4.ICMPHeaderLen]byte(p)
+	ipv4.EchoReply(head[:])
+	return s.sendData(&ipv4.Header{Src: h.Dst, Dst: h.Src, Proto: ipv4.ProtoICMP, TTL: s.cfg.TTL, TOS: h.TOS},
+		&way, head[:], p[len(head):])
 }
 
 // sendICMPError answers packet p, if it may be answered.
 func (s *Stack) sendICMPError(h *ipv4.Header, p, payload []byte, group bool, typ, code uint8, info uint32) {
-	if !ipv4.MayError(h, payload, group) || s.isBroadcast(h.Src) {
+	if !ipv4.MayError(h, payload, group) {
 		return
 	}
 	if !s.icmpLimit.Take(s.now, icmpPerSecond, icmpBurst) {

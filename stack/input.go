@@ -153,21 +153,20 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 
 // inputLoop takes the packets that we have sent to ourselves.
 func (s *Stack) inputLoop() {
-	q := s.loop
-	s.loop = nil
 	lo := s.ifaces[0]
-	for i, b := range q {
+	n := len(s.loop)
+	for i := range n {
+		b := s.loop[i] // the list grows meanwhile
 		lo.Stats.RxPackets++
 		lo.Stats.RxBytes += uint64(b.Len())
 		if d := s.inputIP(lo, b.Bytes(), false); d != ipv4.DropNone {
 			s.drop(d)
 		}
 		s.pool.Put(b)
-		q[i] = nil
 	}
-	if s.loop == nil {
-		s.loop = q[:0]
-	}
+	k := copy(s.loop, s.loop[n:])
+	clear(s.loop[k:])
+	s.loop = s.loop[:k]
 }
 
 // inputUDP gives a datagram to the socket that fits it best, or to every one that

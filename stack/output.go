@@ -33,7 +33,7 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	if src.IsMulticast() || s.isBroadcast(src) { // a socket bound to a group
 		src = ipv4.Any
 	}
-	if !src.IsAny() && !s.isLocal(src) {
+	if !src.IsAny() && s.ownAddr(src) == nil {
 		return src, errno.EINVAL
 	}
 	out := s.interfaceByIndex(ifindex)
@@ -88,6 +88,15 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	return src, 0
 }
 
+// defaultTTL is 1 for groups: a multicast stays on its link unless the application
+// says how far it may go (RFC 1112 section 6.1).
+func (s *Stack) defaultTTL(dst ipv4.Addr) uint8 {
+	if dst.IsMulticast() {
+		return 1
+	}
+	return s.cfg.TTL
+}
+
 //go:noinline
 func (s *Stack) interfaceByIndex(i int32) *netif.Interface {
 	if i < 1 || int(i) > len(s.ifaces) {
@@ -121,13 +130,20 @@ func (s *Stack) isBroadcast(a ipv4.Addr) bool {
 	return false
 }
 
-// buffer returns an empty Buf for a payload of n bytes: from the pool unless it
-// will have to be sent in fragments.
-func (s *Stack) buffer(n int) *pkt.Buf {
-	if n > s.pool.Size()-netif.EthernetHeaderLen {
-		return pkt.NewBuf(n)
+// sendData sends head and data, one behind the other, as one datagram along p, in
+// fragments if need be. It returns DropMTU when that can't be.
+func (s *Stack) sendData(h *ipv4.Header, p *path, head, data []byte) ipv4.Drop {
+	n := len(head) + len(data)
+	if h.HeaderLen()+n > int(p.mtu) {
+		if !feature.Fragmentation {
+			return ipv4.DropMTU
+		}
+		return s.sendFragments(h, p, head, data)
 	}
-	return s.pool.Get()
+	b := s.pool.Get()
+	f := b.Append(n)
+	copy(f[copy(f, head):], data)
+	return s.sendIP(b, h, p)
 }
 
 // send sends the payload in b to h.Dst, by the way that the tables give.
@@ -143,15 +159,12 @@ func (s *Stack) send(b *pkt.Buf, h *ipv4.Header) ipv4.Drop {
 // sendIP puts the header in front of the payload in b and sends it along p.
 func (s *Stack) sendIP(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
 	n := b.Len() + h.HeaderLen()
+	if n > int(p.mtu) {
+		s.pool.Put(b)
+		return ipv4.DropMTU
+	}
 	if !h.DF {
 		h.ID = s.ids.Next(h.Src, h.Dst, h.Proto)
-	}
-	if n > int(p.mtu) {
-		if h.DF || !feature.Fragmentation {
-			s.pool.Put(b)
-			return ipv4.DropMTU
-		}
-		return s.sendFragments(b, h, p)
 	}
 	h.TotalLen = uint16(n)
 	h.Put(b.Prepend(h.HeaderLen()))
@@ -165,6 +178,11 @@ func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 	case p.ifc.Dev == nil:
 		p.ifc.Stats.TxPackets++
 		p.ifc.Stats.TxBytes += uint64(b.Len())
+		if uint32(len(s.loop)*s.pool.Size()) >= s.cfg.Memory { // nobody polls
+			s.drop(ipv4.DropMemory)
+			s.pool.Put(b)
+			return
+		}
 		s.loop = append(s.loop, b)
 	case p.neigh == nil:
 		mac := netif.BroadcastMAC

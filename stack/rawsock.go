@@ -39,6 +39,9 @@ func (s *Stack) OpenRaw(r *Raw, owner any) error {
 	if s.cfg.Unprivileged {
 		return errno.EPERM
 	}
+	if r.stack != nil {
+		return errno.EINVAL
+	}
 	if !r.Local.IsAny() && !s.isLocal(r.Local) {
 		return errno.EADDRNOTAVAIL
 	}
@@ -89,6 +92,10 @@ func (r *Raw) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
 // SendTo sends p to dst, or to r.Remote if dst is 0.0.0.0: as the payload of
 // protocol r.Proto, or with HdrIncl as a whole packet, of which the total length,
 // the checksum, and a zero source address or identification are filled in (raw(7)).
+// The rest of such a packet is the caller's affair, even a source address that is
+// not ours, but for 127/8 on a link, which is EINVAL. It returns EMSGSIZE for what
+// is longer than 65,535 bytes with its header or, as a whole packet or in a build
+// without fragmentation, longer than the MTU.
 func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 	s := r.stack
 	s.now = now
@@ -97,48 +104,57 @@ func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 			return 0, errno.EDESTADDRREQ
 		}
 	}
-	h := ipv4.Header{Src: r.Local, Dst: dst, Proto: r.Proto, TTL: r.TTL, TOS: r.TOS}
-	if h.TTL == 0 {
-		h.TTL = s.cfg.TTL
-	}
-	data := p
-	if r.HdrIncl {
-		if len(p) < ipv4.MinHeaderLen || len(p) > ipv4.MaxLen {
-			return 0, errno.EINVAL
-		}
-		n := int(p[0]&15) * 4
-		if p[0]>>4 != 4 || n < ipv4.MinHeaderLen || n > len(p) {
-			return 0, errno.EINVAL
-		}
-		h.TOS, h.TTL, h.Proto = p[1], p[8], p[9]
-		h.DF = p[6]&0x40 != 0
-		h.ID = pkt.BigEndian.Uint16(p[4:])
-		h.Src = ipv4.Addr(p[12:16])
-		h.Options = p[ipv4.MinHeaderLen:n]
-		data = p[n:]
-	}
-	if ipv4.MinHeaderLen+len(data) > ipv4.MaxLen {
-		return 0, errno.EMSGSIZE
-	}
 	var way path
-	src, e := s.route(&way, h.Src, dst, 0)
+	src, e := s.route(&way, r.Local, dst, 0)
+	if e == 0 && way.group && !r.Broadcast && !dst.IsMulticast() {
+		e = errno.EACCES
+	}
 	if e != 0 {
 		return 0, e
 	}
-	if way.group && !r.Broadcast && !dst.IsMulticast() {
-		return 0, errno.EACCES
+	if r.HdrIncl {
+		e = s.sendWhole(p, src, dst, &way)
+	} else {
+		h := ipv4.Header{Src: src, Dst: dst, Proto: r.Proto, TTL: r.TTL, TOS: r.TOS}
+		if h.TTL == 0 {
+			h.TTL = s.defaultTTL(dst)
+		}
+		if s.sendData(&h, &way, nil, p) != ipv4.DropNone {
+			e = errno.EMSGSIZE
+		}
 	}
-	h.Src = src
-	if r.HdrIncl && h.HeaderLen()+len(data) > int(way.mtu) {
-		return 0, errno.EMSGSIZE
-	}
-	b := s.buffer(len(data))
-	copy(b.Append(len(data)), data)
-	if d := s.sendIP(b, &h, &way); d != ipv4.DropNone {
-		s.drop(d)
-		return 0, errno.EMSGSIZE
+	if e != 0 {
+		return 0, e
 	}
 	return len(p), 0
+}
+
+// sendWhole sends packet p along way.
+func (s *Stack) sendWhole(p []byte, src, dst ipv4.Addr, way *path) Errno {
+	if len(p) < ipv4.MinHeaderLen {
+		return errno.EINVAL
+	}
+	n := int(p[0]&15) * 4
+	switch {
+	case p[0]>>4 != 4 || n < ipv4.MinHeaderLen || n > len(p) || way.ifc.Dev != nil && (p[12] == 127 || p[16] == 127):
+		return errno.EINVAL
+	case len(p) > int(way.mtu):
+		return errno.EMSGSIZE
+	}
+	b := s.pool.Get()
+	q := b.Append(len(p))
+	copy(q, p)
+	if ipv4.Addr(q[12:16]).IsAny() {
+		copy(q[12:], src[:])
+	}
+	if q[4]|q[5] == 0 {
+		pkt.BigEndian.PutUint16(q[4:], s.ids.Next(src, dst, q[9]))
+	}
+	pkt.BigEndian.PutUint16(q[2:], uint16(len(q)))
+	pkt.BigEndian.PutUint16(q[10:], 0)
+	pkt.BigEndian.PutUint16(q[10:], pkt.Checksum(pkt.Sum(0, q[:n])))
+	s.sendPacket(b, dst, way)
+	return 0
 }
 
 // Close ends reception.

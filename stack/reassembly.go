@@ -12,6 +12,8 @@ func (s *Stack) reassemble(h *ipv4.Header, p *[]byte, payload []byte) ([]byte, i
 		s.reasm = new(ipv4.Reassembly)
 	}
 	whole, hdr, d := s.reasm.Input(s.now, h, payload)
+	s.Drops[ipv4.DropReassemblyMemory] += s.reasm.Evicted
+	s.reasm.Evicted = 0
 	if whole != nil {
 		*h, *p = hdr, s.reasm.Packet()
 	}

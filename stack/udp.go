@@ -19,6 +19,8 @@ type UDP struct {
 	next  *UDP // in the table's bucket
 	path  path
 	dst   ipv4.Addr // where path leads
+	src   ipv4.Addr // from where
+	auto  bool      // Connect has chosen Local.Addr
 }
 
 // udpTable finds sockets by their port.
@@ -75,8 +77,11 @@ func (u *UDP) take(s *Stack, m *udp.Meta, data []byte) ipv4.Drop {
 // what Ready will return. Options such as u.Flags may be set before.
 //
 // It returns EADDRINUSE for an endpoint that is taken, EADDRNOTAVAIL for an address
-// that is not ours.
+// that is neither ours nor a group's, EINVAL if u is open already.
 func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint, owner any) error {
+	if u.stack != nil {
+		return errno.EINVAL
+	}
 	if !local.Addr.IsAny() && !s.isLocal(local.Addr) && !s.isBroadcast(local.Addr) && !local.Addr.IsMulticast() {
 		return errno.EADDRNOTAVAIL
 	}
@@ -126,28 +131,43 @@ func (u *UDP) Connect(now pkt.Time, remote ipv4.Endpoint) error {
 	s.now = now
 	if remote == (ipv4.Endpoint{}) {
 		u.Remote = remote
+		if u.auto {
+			u.Local.Addr, u.auto = ipv4.Any, false
+		}
 		return nil
 	}
 	if remote.Addr.IsAny() {
 		remote.Addr = ipv4.Loopback
 	}
-	src, e := s.route(&u.path, u.Local.Addr, remote.Addr, int32(u.Ifindex))
-	if e == 0 && u.path.group && u.Flags&udp.Broadcast == 0 && !remote.Addr.IsMulticast() {
+	if e := u.route(remote.Addr); e != 0 {
+		return e
+	}
+	if u.Local.Addr.IsAny() {
+		u.Local.Addr, u.auto = u.src, true
+	}
+	u.Remote = remote
+	return nil
+}
+
+// route finds the way to dst, which u must be allowed to send to.
+func (u *UDP) route(dst ipv4.Addr) (e errno.Errno) {
+	u.dst = dst
+	u.src, e = u.stack.route(&u.path, u.Local.Addr, dst, int32(u.Ifindex))
+	if e == 0 && u.path.group && u.Flags&udp.Broadcast == 0 && !dst.IsMulticast() {
 		e = errno.EACCES
 	}
 	if e != 0 {
-		return e
+		u.path = path{}
 	}
-	u.dst = remote.Addr
-	u.Local.Addr, u.Remote = src, remote
-	return nil
+	return e
 }
 
 // SendTo sends p to dst, or to the peer if dst is zero; the next Poll puts it on the
 // wire. It returns EMSGSIZE when p is longer than 65,507 bytes or, in a build
 // without fragmentation, than the MTU allows; EDESTADDRREQ without a peer; EACCES for
-// a broadcast address without udp.Broadcast; ENETUNREACH; and what ICMP has
-// reported since the last call.
+// a broadcast address without udp.Broadcast; EINVAL for port 0 or when u's address
+// is no longer ours; ENETUNREACH; EHOSTUNREACH; EPIPE; ENOBUFS; and what ICMP has reported
+// since the last call.
 func (u *UDP) SendTo(now pkt.Time, p []byte, dst ipv4.Endpoint) (int, Errno) {
 	s := u.stack
 	s.now = now
@@ -159,40 +179,30 @@ func (u *UDP) SendTo(now pkt.Time, p []byte, dst ipv4.Endpoint) (int, Errno) {
 		return 0, errno.EPIPE
 	case len(p) > udp.MaxPayload:
 		return 0, errno.EMSGSIZE
-	case dst.Port == 0:
+	case dst == ipv4.Endpoint{}:
 		if dst = u.Remote; dst.Port == 0 {
 			return 0, errno.EDESTADDRREQ
 		}
+	case dst.Port == 0:
+		return 0, errno.EINVAL
+	case dst.Addr.IsAny(): // to this host, as Linux has it
+		dst.Addr = ipv4.Loopback
 	}
 	src := u.Local
-	if !u.path.valid(s) || u.dst != dst.Addr || src.Addr.IsAny() {
-		var e errno.Errno
-		if src.Addr, e = s.route(&u.path, src.Addr, dst.Addr, int32(u.Ifindex)); e != 0 {
-			u.path = path{}
+	if !u.path.valid(s) || u.dst != dst.Addr {
+		if e := u.route(dst.Addr); e != 0 {
 			return 0, e
 		}
-		u.dst = dst.Addr
 	}
-	if u.path.group && u.Flags&udp.Broadcast == 0 && !dst.Addr.IsMulticast() {
-		return 0, errno.EACCES
-	}
+	src.Addr = u.src
 	h := ipv4.Header{Src: src.Addr, Dst: dst.Addr, Proto: ipv4.ProtoUDP, TTL: u.TTL, TOS: u.TOS, Options: u.Options}
 	if h.TTL == 0 {
-		h.TTL = s.cfg.TTL
-		if dst.Addr.IsMulticast() {
-			h.TTL = 1 // RFC 1112 section 6.1
-		}
+		h.TTL = s.defaultTTL(dst.Addr)
 	}
-	n := udp.HeaderLen + len(p)
-	if !feature.Fragmentation && n+h.HeaderLen() > int(u.path.mtu) {
+	var head [udp.HeaderLen]byte
+	udp.Put(head[:], src, dst, p)
+	if s.sendData(&h, &u.path, head[:], p) != ipv4.DropNone {
 		return 0, errno.EMSGSIZE
-	}
-	b := s.buffer(n)
-	f := b.Append(n)
-	copy(f[udp.HeaderLen:], p)
-	udp.Put(f, src, dst, p)
-	if d := s.sendIP(b, &h, &u.path); d != ipv4.DropNone {
-		s.drop(d)
 	}
 	return len(p), 0
 }
