@@ -90,11 +90,12 @@ func SetICMPChecksum(p []byte) {
 //
 // "Data received in an ICMP Echo Request MUST be entirely included in the
 // resulting Echo Reply." RFC 1122 section 3.2.2.6. So nothing but the type
-// changes, and the checksum by as much (RFC 1624).
+// changes, and the checksum by as much (RFC 1141). That is never 0, which would be
+// wrong over a message of nothing but zeros (RFC 1624 section 3).
 func EchoReply(p []byte) {
 	p[0] = ICMPEchoReply
-	sum := uint32(^pkt.BigEndian.Uint16(p[2:])) + 0xffff - ICMPEcho<<8
-	pkt.BigEndian.PutUint16(p[2:], pkt.Checksum(sum))
+	sum := uint32(pkt.BigEndian.Uint16(p[2:])) + ICMPEcho<<8
+	pkt.BigEndian.PutUint16(p[2:], ^pkt.Checksum(sum))
 }
 
 // PutICMPError makes b, which must be empty, an ICMP error about the packet

@@ -315,3 +315,16 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+// TestEchoReplyToZeros: with nothing but zeros in it, the checksum of a reply is
+// 0xffff; 0 is not the same then.
+func TestEchoReplyToZeros(t *testing.T) {
+	p := make([]byte, 64)
+	p[0] = ICMPEcho
+	SetICMPChecksum(p)
+	EchoReply(p)
+	var m ICMP
+	if d := ParseICMP(p, &m); d != DropNone {
+		t.Errorf("%v: checksum %#x", d, p[2:4])
+	}
+}
