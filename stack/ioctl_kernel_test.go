@@ -162,10 +162,10 @@ var deliberate = []struct {
 	}, errno.EINVAL},
 	{"neither a group of hosts nor we ourselves have an entry in the neighbour table", func(w *twin, c *call) bool {
 		return (c.req == SIOCSARP || c.req == SIOCDARP && decodeName(c.arg[52:]) == "") &&
-			ioctlC(w.s, c.clone()) == errno.EINVAL && !w.s.isUnicast(ipv4.Addr(c.arg[4:8]))
+			!w.s.isUnicast(ipv4.Addr(c.arg[4:8])) && ioctlC(w.s, c.clone()) == errno.EINVAL
 	}, errno.EINVAL},
 	{"the loopback interface has no neighbours", func(w *twin, c *call) bool {
-		return c.req == SIOCSARP && ioctlC(w.s, c.clone()) == errno.EINVAL && c.arg[16] != netif.ARPHRD_ETHER
+		return c.req == SIOCSARP && decodeName(c.arg[52:]) == "lo" && ioctlC(w.s, c.clone()) == errno.EINVAL
 	}, errno.EINVAL},
 	{"IFF_UP forbids a new name, as in Linux before 6.2", func(w *twin, c *call) bool {
 		i := w.iface(c)
@@ -240,6 +240,8 @@ func (w *twin) run(calls int) {
 		w.do(c)
 		if w.t.Failed() {
 			w.t.Logf("before:\n%safter:\n%s", before, w.addresses())
+			k, n := w.neighbours()
+			w.t.Logf("neighbours of the kernel:\n%s\nof the stack:\n%s", k, n)
 			w.t.Logf("calls:\n%s", strings.Join(w.log[max(0, len(w.log)-25):], "\n"))
 			return
 		}
