@@ -19,7 +19,7 @@ import (
 // field finds a field that another package keeps to itself, by its path.
 type field struct{ off uintptr }
 
-func fieldOf(v any, path string) field {
+func fieldOf[T any](v any, path string) field {
 	t := reflect.TypeOf(v)
 	var f field
 	for _, name := range strings.Split(path, ".") {
@@ -30,6 +30,9 @@ func fieldOf(v any, path string) field {
 		f.off += x.Offset
 		t = x.Type
 	}
+	if t != reflect.TypeFor[T]() {
+		panic(path + " is a " + t.String())
+	}
 	return f
 }
 
@@ -39,20 +42,19 @@ func chunks(p unsafe.Pointer, f field) *pkt.Chunk {
 }
 
 var (
-	sndQ      = fieldOf(tcp.Conn{}, "snd.q.head")
-	sndUna    = fieldOf(tcp.Conn{}, "snd.una")
-	sndNxt    = fieldOf(tcp.Conn{}, "snd.nxt")
-	sndEnd    = fieldOf(tcp.Conn{}, "snd.end")
-	sndRtx    = fieldOf(tcp.Conn{}, "snd.rtx")
-	sndRtxEnd = fieldOf(tcp.Conn{}, "snd.rtxEnd")
-	rcvQ      = fieldOf(tcp.Conn{}, "rcv.q.head")
-	rcvRead   = fieldOf(tcp.Conn{}, "rcv.read")
-	rcvNxt    = fieldOf(tcp.Conn{}, "rcv.nxt")
-	rcvAdv    = fieldOf(tcp.Conn{}, "rcv.adv")
-	udpQ      = fieldOf(udp.Conn{}, "Queue.head")
-	rawQ      = fieldOf(udp.Queue{}, "head")
-	poolFree  = fieldOf(pkt.Pool{}, "free")
-	neighQ    = fieldOf(netif.Neighbour{}, "queue")
+	sndQ      = fieldOf[*pkt.Chunk](tcp.Conn{}, "snd.q.head")
+	sndUna    = fieldOf[uint32](tcp.Conn{}, "snd.una")
+	sndNxt    = fieldOf[uint32](tcp.Conn{}, "snd.nxt")
+	sndEnd    = fieldOf[uint32](tcp.Conn{}, "snd.end")
+	sndRtx    = fieldOf[uint32](tcp.Conn{}, "snd.rtx")
+	sndRtxEnd = fieldOf[uint32](tcp.Conn{}, "snd.rtxEnd")
+	rcvQ      = fieldOf[*pkt.Chunk](tcp.Conn{}, "rcv.q.head")
+	rcvRead   = fieldOf[uint32](tcp.Conn{}, "rcv.read")
+	rcvNxt    = fieldOf[uint32](tcp.Conn{}, "rcv.nxt")
+	rcvAdv    = fieldOf[uint32](tcp.Conn{}, "rcv.adv")
+	udpQ      = fieldOf[*pkt.Chunk](udp.Conn{}, "Queue.head")
+	rawQ      = fieldOf[*pkt.Chunk](udp.Queue{}, "head")
+	poolFree  = fieldOf[[]*pkt.Buf](pkt.Pool{}, "free")
 )
 
 // checker checks a stack and its sockets.
@@ -292,9 +294,22 @@ func (k *checker) frames() {
 	for _, ifc := range s.ifaces {
 		mark("transmit queue", ifc.Out)
 		for n := ifc.Neigh.Next(nil); n != nil; n = ifc.Neigh.Next(n) {
-			mark("neighbour's queue", *(*[]*pkt.Buf)(unsafe.Add(unsafe.Pointer(n), neighQ.off)))
+			mark("neighbour's queue", waiting(n))
 		}
 	}
+}
+
+// waiting returns what n holds.
+func waiting(n *netif.Neighbour) (q []*pkt.Buf) {
+	v := reflect.ValueOf(n).Elem()
+	a := v.FieldByName("queue")
+	if a.IsNil() {
+		return nil
+	}
+	for i := range int(v.FieldByName("held").Uint()) {
+		q = append(q, (*pkt.Buf)(a.Elem().Index(i).UnsafePointer()))
+	}
+	return q
 }
 
 // sequence checks a connection's variables.
