@@ -77,6 +77,8 @@ type Neighbour struct {
 // what to send. The zero Neighbours is empty and ready to use; Seed it for
 // random times.
 type Neighbours struct {
+	_ [0]func() // not comparable
+
 	_ noCompare
 
 	buckets [1 << hashBits]*Neighbour

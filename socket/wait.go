@@ -23,6 +23,8 @@ const hasClosed = -pkt.Never
 
 // waiter is a caller that waits, or did and has not finished yet.
 type waiter struct {
+	_ [0]func() // not comparable
+
 	next *waiter // behind it on its side, or in Stack.free
 	wake chan struct{}
 	at   Time

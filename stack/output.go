@@ -13,6 +13,8 @@ import (
 // path is the way to a destination: what a flow keeps, so that it need not ask
 // the tables for every packet.
 type path struct {
+	_ [0]func() // not comparable
+
 	ifc   *netif.Interface
 	neigh *netif.Neighbour // nil: broadcast, multicast or loopback
 	gen   uint32           // of the route table

@@ -26,6 +26,8 @@ type pmtuTable struct {
 }
 
 type pmtu struct {
+	_ [0]func() // not comparable
+
 	dst    ipv4.Addr
 	mtu    uint16
 	expire pkt.Time
@@ -115,7 +117,7 @@ func (s *Stack) setPMTU(dst ipv4.Addr, mtu uint16) {
 	if len(t.list) == maxPMTU {
 		t.list = t.list[:copy(t.list, t.list[1:])]
 	}
-	t.list = append(t.list, pmtu{dst, mtu, s.now + pmtuLife})
+	t.list = append(t.list, pmtu{dst: dst, mtu: mtu, expire: s.now + pmtuLife})
 	s.routes.Touch()
 }
 

@@ -37,6 +37,8 @@ type Errno = errno.Errno
 // good: every zero field stands for the profile's default, which is what its
 // comment gives for minimal / client / full.
 type Config struct {
+	_ [0]func() // not comparable
+
 	// Seed makes everything random repeatable: for tests and simulations only,
 	// since who knows it can guess sequence numbers. 0: the system's randomness.
 	Seed uint64

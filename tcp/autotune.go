@@ -4,6 +4,8 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 
 // tuneState measures how much the application takes in a round trip.
 type tuneState struct {
+	_ [0]func() // not comparable
+
 	at   pkt.Time // when the measurement began
 	read uint32   // rcv.read then
 }

@@ -8,6 +8,8 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 // A cursor remembers the chunk of the last access, so that sending,
 // retransmitting and reassembling in sequence never walk the chain.
 type chain struct {
+	_ [0]func() // not comparable
+
 	head, tail, cur *pkt.Chunk
 	off             uint32 // where in head the queue begins
 	span            uint32 // bytes from there to the end of tail

@@ -115,6 +115,8 @@ const (
 
 // Env is what all connections of a stack share.
 type Env struct {
+	_ [0]func() // not comparable
+
 	Mem *pkt.Memory // of the queues
 	// Starved says that a Write came up short for want of memory: once there is
 	// some, Refill is to be called for every connection.
@@ -137,6 +139,8 @@ type Env struct {
 // Options are the application's settings. The zero value is not useful: Init
 // sets the defaults.
 type Options struct {
+	_ [0]func() // not comparable
+
 	RcvBuf, SndBuf uint32   // bytes
 	UserTimeout    pkt.Time // of unacknowledged data, RFC 5482; 0: Env.Retries2 rules
 	Linger         int32    // seconds; -1: off; 0: Close resets the connection

@@ -13,6 +13,8 @@ const (
 // cubicState is CUBIC (RFC 9438), in segments and seconds. A connection has one
 // from its first loss on.
 type cubicState struct {
+	_ [0]func() // not comparable
+
 	epoch pkt.Time // when congestion avoidance began; 0: not yet
 	wmax  float64  // the window before the last reduction
 	prior float64  // cwnd_prior: likewise, without fast convergence

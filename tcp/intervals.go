@@ -13,6 +13,8 @@ const maxIntervals = 4 << (2 * feature.Profile)
 // intervals are the pieces of the receive queue beyond rcv.nxt that are filled,
 // in sequence, disjoint and not adjacent.
 type intervals struct {
+	_ [0]func() // not comparable
+
 	n int
 	v [maxIntervals]interval
 

@@ -8,6 +8,8 @@ import (
 // Keepalive is the application's wish to learn of a peer that is gone (RFC 9293
 // section 3.8.4): off by default, as MUST-25 has it.
 type Keepalive struct {
+	_ [0]func() // not comparable
+
 	Idle     uint16 // seconds without a segment before the first probe: 7200
 	Interval uint16 // seconds between probes: 75
 	Count    uint8  // probes without an answer before the connection fails: 9

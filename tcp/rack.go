@@ -5,6 +5,8 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 // rackState is RACK-TLP (RFC 8985): loss is told by time, since a segment that was
 // sent a round trip before another that has arrived should have arrived too.
 type rackState struct {
+	_ [0]func() // not comparable
+
 	at     pkt.Time // when the segment sent last of those that have arrived was sent
 	minAt  pkt.Time // when min was measured
 	end    uint32   // behind that segment

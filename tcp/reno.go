@@ -13,6 +13,8 @@ const maxStretch = 8
 // reno is the congestion control of RFC 5681 with NewReno's recovery (RFC 6582):
 // what is left when nothing better is in the build. All counts are in bytes.
 type reno struct {
+	_ [0]func() // not comparable
+
 	cwnd     uint32
 	ssthresh uint32
 	acked    uint32 // acknowledged in congestion avoidance since the last increase

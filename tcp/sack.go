@@ -35,6 +35,8 @@ func (c *Conn) negotiateSACK(s *Segment) {
 // sackReport is what the next ACKs tell the peer of data that has arrived out of
 // order.
 type sackReport struct {
+	_ [0]func() // not comparable
+
 	recent [maxBlocks]uint32 // one sequence number in each block, most recent first
 	n      uint8
 	dup    interval // what arrived twice, for one ACK (RFC 2883); empty if lo == hi
@@ -146,6 +148,8 @@ const maxRuns = 40 << (2 * feature.Profile)
 
 // run is a piece of what is in flight: sent at one time, with one fate.
 type run struct {
+	_ [0]func() // not comparable
+
 	lo, hi uint32
 	at     pkt.Time // when it was last sent
 	is     runFlags
@@ -162,6 +166,8 @@ const (
 // scoreboard holds everything in flight, in sequence without gaps. Connections
 // with nothing in flight have none: Env keeps a few for the next to need one.
 type scoreboard struct {
+	_ [0]func() // not comparable
+
 	next  *scoreboard
 	first int // v[first : first+n] is in use
 	n     int
@@ -173,6 +179,8 @@ const keepBoards = 16
 
 // sackState is the sender's side: what was sent, and what is known of its fate.
 type sackState struct {
+	_ [0]func() // not comparable
+
 	board  *scoreboard
 	sacked uint32 // bytes in runSacked
 	lost   uint32 // bytes in runLost

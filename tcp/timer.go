@@ -17,6 +17,8 @@ const (
 
 // timers are a connection's deadlines; pkt.Never when off.
 type timers struct {
+	_ [0]func() // not comparable
+
 	rtxAt    pkt.Time // retransmission, or persist if flagPersist
 	ackAt    pkt.Time // delayed ACK
 	lifeAt   pkt.Time // keepalive, or FIN-WAIT-2 of an orphan

@@ -13,6 +13,8 @@ const TimeWaitLen = 60 * pkt.Second
 // TimeWaitConn is what remains of a connection in TIME-WAIT: enough to
 // acknowledge the peer's FIN again and to know old segments from a new SYN.
 type TimeWaitConn struct {
+	_ [0]func() // not comparable
+
 	Local, Remote  ipv4.Endpoint
 	ExpireAt       pkt.Time
 	rcvNxt, sndNxt uint32
