@@ -1,0 +1,176 @@
+//go:build linux
+
+// Package tapnet is a test kit: a stack on a TAP device, with the kernel at the other
+// end, in a network namespace that the tests make for themselves. Nothing of it is
+// seen outside of the namespace, and nothing outlives the test.
+//
+// A package whose tests use it has
+//
+//	func TestMain(m *testing.M) { tapnet.Main(m) }
+//
+// and these then run in a process that is wholly in the namespace: package net is
+// the kernel's network there. They skip themselves where that can't be had, which
+// takes root and /dev/net/tun.
+package tapnet
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/netif/pcap"
+	"github.com/bonsainet/bonsai/netif/tap"
+	"github.com/bonsainet/bonsai/socket/gonet"
+	"github.com/bonsainet/bonsai/stack"
+)
+
+// inside is set in the environment of the process in the namespace.
+const inside = "BONSAI_TEST_NAMESPACE"
+
+// Main runs the tests in a network namespace, if the process may make one. It does
+// not return.
+func Main(m *testing.M) {
+	if os.Getuid() == 0 && os.Getenv(inside) == "" {
+		c := exec.Command("/proc/self/exe", os.Args[1:]...)
+		c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+		c.Env = append(os.Environ(), inside+"=1")
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+		if err := c.Start(); err == nil {
+			c.Wait()
+			os.Exit(c.ProcessState.ExitCode())
+		} // else the tests skip themselves
+	}
+	if os.Getenv(inside) != "" {
+		os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0) // it chatters
+	}
+	os.Exit(m.Run())
+}
+
+// Need skips the test unless it runs in a namespace and can have a TAP.
+func Need(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to make a network namespace and a TAP in it")
+	}
+	if os.Getenv(inside) == "" {
+		t.Skip("needs to make a network namespace, which this system does not allow")
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("needs a TAP: ", err)
+	}
+}
+
+// Config is what New takes. The zero Config is good.
+type Config struct {
+	MTU   int // 0: 1500
+	Stack stack.Config
+}
+
+// Net is a stack of ours, and the kernel, on an Ethernet of their own.
+type Net struct {
+	*gonet.Stack
+	Name         string // of the kernel's interface
+	Ours, Kernel netip.Addr
+	cable        *cable
+}
+
+var count atomic.Uint32
+
+// New returns a stack at 198.18.N.2/24, whose gateway is the kernel at 198.18.N.1. Each
+// call has another N. With a folder in the environment variable BONSAI_PCAP, all frames
+// are recorded there, in a file named after the test.
+func New(t testing.TB, c Config) *Net {
+	t.Helper()
+	Need(t)
+	k := count.Add(1)
+	n := &Net{
+		Ours:   netip.AddrFrom4([4]byte{198, 18, byte(k), 2}),
+		Kernel: netip.AddrFrom4([4]byte{198, 18, byte(k), 1}),
+	}
+	dev, err := tap.Open(tap.Config{MTU: c.MTU, Up: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Name = dev.Name()
+	if err := setKernelAddr(n.Name, n.Kernel); err != nil {
+		dev.Close()
+		t.Fatal("giving the kernel an address: ", err)
+	}
+	n.cable = &cable{Device: dev}
+	var d netif.Device = n.cable
+	if dir := os.Getenv("BONSAI_PCAP"); dir != "" {
+		f, err := os.Create(filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "_")+".pcap"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = pcap.Wrap(d, f)
+	}
+	n.Stack = gonet.New(gonet.Config{Stack: c.Stack})
+	t.Cleanup(func() { n.Close() })
+	if err := n.Attach("eth0", d); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Configure("eth0", n.Ours.String()+"/24", n.Kernel.String()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Cut pulls the cable: from now on all frames are lost, both ways.
+func (n *Net) Cut() { n.cable.cut.Store(true) }
+
+type cable struct {
+	netif.Device
+	cut atomic.Bool
+}
+
+func (c *cable) Send(bufs []*netif.Buf) error {
+	if c.cut.Load() {
+		return nil
+	}
+	return c.Device.Send(bufs)
+}
+
+func (c *cable) Recv(bufs []*netif.Buf) (int, error) {
+	for {
+		n, err := c.Device.Recv(bufs)
+		if err != nil || !c.cut.Load() {
+			return n, err
+		}
+	}
+}
+
+// setKernelAddr gives the kernel's interface an address, with 24 bits of network.
+func setKernelAddr(name string, a netip.Addr) error {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	for _, r := range []struct {
+		req  uintptr
+		addr ipv4.Addr
+	}{{syscall.SIOCSIFADDR, a.As4()}, {syscall.SIOCSIFNETMASK, ipv4.Mask(24)}} {
+		var ifr struct {
+			name   [syscall.IFNAMSIZ]byte
+			family uint16
+			port   uint16
+			addr   ipv4.Addr
+			_      [16]byte
+		}
+		copy(ifr.name[:], name)
+		ifr.family, ifr.addr = syscall.AF_INET, r.addr
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), r.req, uintptr(unsafe.Pointer(&ifr))); e != 0 {
+			return e
+		}
+	}
+	return nil
+}
