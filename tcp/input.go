@@ -410,6 +410,9 @@ func (c *Conn) store(seq uint32, p []byte) uint32 {
 	r := &c.rcv
 	at := seq - r.read
 	n := uint32(len(p))
+	if at > r.q.span && at-r.q.span >= c.env.Mem.Spare() {
+		return 0 // out of order, and beyond what can be held: take no memory in vain
+	}
 	if have := r.q.grow(c.env.Mem, at+n); have < at+n {
 		if have <= at {
 			return 0
