@@ -96,26 +96,14 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 	if d != ipv4.DropNone {
 		return d
 	}
-	loop := ifc.Dev == nil
-	if !loop && (ipv4.BadSource(h.Src) || h.Dst.IsLoopback() || s.isBroadcast(h.Src) || s.isLocal(h.Src)) {
-		// "A host MUST silently discard an incoming datagram containing an IP source
-		// address that is invalid by the rules of this section" (RFC 1122 section
-		// 3.2.1.3).
-		return ipv4.DropIPSource
-	}
-	bcast := false
-	if !s.isLocal(h.Dst) {
-		bcast = ifc.IsBroadcast(h.Dst) || h.Dst == ipv4.AllHosts
-		if !bcast {
-			return ipv4.DropIPDest
+	if a := (addrPair{h.Src, h.Dst, ifc.Index, s.routes.Gen()}); group || a != s.known {
+		if group, d = s.checkAddresses(ifc, &h, group); d != ipv4.DropNone {
+			return d
 		}
-	} else if group {
-		// "a host SHOULD silently discard a datagram that is received via a link-layer
-		// broadcast [...] but does not specify an IP multicast or broadcast destination
-		// address" (RFC 1122 section 3.3.6).
-		return ipv4.DropIPDest
+		if !group {
+			s.known = a
+		}
 	}
-	group = group || bcast
 	if len(h.Options) > 0 {
 		if ptr, d := ipv4.CheckOptions(h.Options); d != ipv4.DropNone {
 			if d == ipv4.DropIPOptions {
@@ -149,6 +137,39 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 	}
 	s.sendICMPError(&h, p, payload, group, ipv4.ICMPUnreachable, ipv4.UnreachProtocol, 0)
 	return ipv4.DropProtocol
+}
+
+// addrPair is what the last packet had for addresses, if they were good ones and
+// single hosts': most packets come after one of the same flow. gen is the route
+// table's, which changes with every address of ours.
+type addrPair struct {
+	src, dst ipv4.Addr
+	ifindex  int32
+	gen      uint32
+}
+
+// checkAddresses says whether h may come in by ifc, and whether it was sent to
+// more than us.
+func (s *Stack) checkAddresses(ifc *netif.Interface, h *ipv4.Header, group bool) (bool, ipv4.Drop) {
+	if ifc.Dev != nil && (ipv4.BadSource(h.Src) || h.Dst.IsLoopback() || s.isBroadcast(h.Src) || s.isLocal(h.Src)) {
+		// "A host MUST silently discard an incoming datagram containing an IP source
+		// address that is invalid by the rules of this section" (RFC 1122 section
+		// 3.2.1.3).
+		return false, ipv4.DropIPSource
+	}
+	if !s.isLocal(h.Dst) {
+		if ifc.IsBroadcast(h.Dst) || h.Dst == ipv4.AllHosts {
+			return true, ipv4.DropNone
+		}
+		return false, ipv4.DropIPDest
+	}
+	if group {
+		// "a host SHOULD silently discard a datagram that is received via a link-layer
+		// broadcast [...] but does not specify an IP multicast or broadcast destination
+		// address" (RFC 1122 section 3.3.6).
+		return false, ipv4.DropIPDest
+	}
+	return false, ipv4.DropNone
 }
 
 // inputLoop takes the packets that we have sent to ourselves.

@@ -116,6 +116,7 @@ type Stack struct {
 	reasm     *ipv4.Reassembly // feature reassembly, once a fragment has come
 	pmtu      *pmtuTable       // feature pmtud, once a path was too narrow
 	seg       tcp.Segment      // of the packet in progress
+	known     addrPair         // of the packet before
 	loop      []*pkt.Buf       // packets to ourselves, for the next Poll
 
 	tcp    tcpTable
