@@ -18,8 +18,9 @@ func (s *Stack) inputRedirect(ifc *netif.Interface, h *ipv4.Header, m *ipv4.ICMP
 	}
 	gw := m.Gateway()
 	r := s.routes.Lookup(q.Dst)
-	// Codes 0 and 2 speak of networks; a host has no use for the difference: "A host
-	// MUST NOT [...] treat" them otherwise than as for a host.
+	// "Since the subnet mask appropriate to the destination address is generally not
+	// known, a Network Redirect message SHOULD be treated identically to a Host
+	// Redirect message" (ibid.).
 	if m.Code > 3 || r == nil || r.Flags&route.RTF_GATEWAY == 0 || r.Ifindex != ifc.Index || r.Gateway != h.Src || gw == h.Src ||
 		!s.isLocal(q.Src) || s.isLocal(gw) || ifc.IsBroadcast(gw) || ipv4.BadSource(gw) {
 		return ipv4.DropICMPRedirect
