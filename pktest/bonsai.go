@@ -266,7 +266,9 @@ func (b *Bonsai) poll() {
 	for {
 		b.next = b.stack.Poll(b.now)
 		for owner, e, ok := b.stack.Ready(); ok; owner, e, ok = b.stack.Ready() {
-			owner.(*bonsaiSock).events |= e
+			if owner != nil {
+				(*bonsaiSock)(owner).events |= e
+			}
 		}
 		progress := false
 		keep := b.waiting[:0]

@@ -1,6 +1,8 @@
 package pktest
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -111,7 +113,7 @@ func (b *Bonsai) socket(c *Call) {
 // initConn gives s a fresh connection.
 func (s *bonsaiSock) initConn(b *Bonsai) {
 	s.conn, s.phase, s.events = new(stack.Conn), idle, 0
-	s.conn.Init(b.stack, s)
+	s.conn.Init(b.stack, unsafe.Pointer(s))
 	for _, o := range s.options {
 		s.conn.SetOption(o.level, o.name, o.v)
 	}
@@ -168,7 +170,7 @@ func (s *bonsaiSock) openUDP(local ipv4.Endpoint) int {
 	if s.udpOpen {
 		return 0
 	}
-	if err := s.b.stack.OpenUDP(s.udp, local, s); err != nil {
+	if err := s.b.stack.OpenUDP(s.udp, local, unsafe.Pointer(s)); err != nil {
 		return errnoOf(err)
 	}
 	s.udpOpen, s.isBound = true, true
@@ -193,7 +195,7 @@ func (s *bonsaiSock) listen(c *Call) {
 		return
 	}
 	l := &stack.Listener{}
-	l.Owner = s
+	l.Owner = unsafe.Pointer(s)
 	l.New = func() *stack.Conn {
 		child := &bonsaiSock{b: s.b, options: s.options}
 		child.initConn(s.b)
@@ -218,7 +220,7 @@ func (s *bonsaiSock) accept(c *Call) {
 		s.mayWait(c)
 		return
 	}
-	child := conn.Owner.(*bonsaiSock)
+	child := (*bonsaiSock)(conn.Owner)
 	child.nonblock = c.Flags&sockNonblock != 0
 	c.From = addrPort(conn.Remote())
 	c.finish(s.b.newSock(child), 0)

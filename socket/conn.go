@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -19,7 +21,7 @@ type Conn struct {
 //go:noinline
 func (s *Stack) NewConn() *Conn {
 	c := &Conn{sock: sock{s: s}}
-	c.eng.Init(s.eng, c)
+	c.eng.Init(s.eng, unsafe.Pointer(&c.sock))
 	return c
 }
 

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -15,7 +17,7 @@ type Listener struct {
 
 func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error) {
 	l := &Listener{sock: sock{s: s}}
-	l.eng.Owner = &l.sock
+	l.eng.Owner = unsafe.Pointer(&l.sock)
 	l.eng.New = l.newConn
 	e := l.lock()
 	if e == 0 {
@@ -35,7 +37,7 @@ func (l *Listener) Accept() (c *Conn, err error) {
 	w, e := l.begin(&l.r)
 	for e == 0 {
 		if ec := l.eng.Accept(); ec != nil {
-			c = ec.Owner.(*Conn)
+			c = (*Conn)(ec.Owner)
 			break
 		}
 		w, e = l.wait(&l.r, w, pkt.Never)

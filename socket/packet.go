@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -25,7 +27,7 @@ func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error
 	p.eng.Flags = flags
 	e := p.lock()
 	if e == 0 {
-		e, _ = s.eng.OpenUDP(&p.eng, local, &p.sock).(errno.Errno)
+		e, _ = s.eng.OpenUDP(&p.eng, local, unsafe.Pointer(&p.sock)).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -18,7 +20,7 @@ func (s *Stack) newRaw(proto uint8) (*Raw, error) {
 	r.eng.Proto = proto
 	e := r.lock()
 	if e == 0 {
-		e, _ = s.eng.OpenRaw(&r.eng, &r.sock).(errno.Errno)
+		e, _ = s.eng.OpenRaw(&r.eng, unsafe.Pointer(&r.sock)).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {

@@ -143,13 +143,8 @@ func (s *Stack) run() {
 		if !ok {
 			break
 		}
-		var k *sock
-		switch o := owner.(type) {
-		case *Conn:
-			k = &o.sock
-		case *sock:
-			k = o
-		default: // closed meanwhile
+		k := (*sock)(owner)
+		if k == nil { // closed meanwhile
 			continue
 		}
 		if e&(tcp.Readable|tcp.Failed|stack.Acceptable) != 0 {

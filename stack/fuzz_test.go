@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"testing"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -306,7 +307,7 @@ var fuzzAddr = ipv4.Addr{198, 18, 0, 1}
 
 func (z *fuzzRun) connect(slot, to byte) {
 	c := new(Conn)
-	c.Init(z.s, c)
+	c.Init(z.s, unsafe.Pointer(c))
 	dst := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2 + to&3}, Port: 80}
 	var src ipv4.Endpoint
 	switch to & 15 {
@@ -341,11 +342,11 @@ func (z *fuzzRun) listen(port, backlog byte) {
 	}
 	l := &Listener{New: func() *Conn {
 		c := new(Conn)
-		c.Init(z.s, c)
+		c.Init(z.s, unsafe.Pointer(c))
 		z.k.conns = append(z.k.conns, c)
 		return c
 	}}
-	l.Owner = l
+	l.Owner = unsafe.Pointer(l)
 	if z.s.Listen(l, ipv4.Endpoint{Port: 80 + uint16(port&1)}, int(backlog&7)) == nil {
 		z.listener = l
 	}
@@ -380,7 +381,7 @@ func (z *fuzzRun) datagramSockets(op byte) {
 			if how&1 != 0 {
 				u.Flags = udp.Broadcast | udp.RecvErr
 			}
-			if s.OpenUDP(u, ipv4.Endpoint{Port: 53 + uint16(i)}, u) != nil {
+			if s.OpenUDP(u, ipv4.Endpoint{Port: 53 + uint16(i)}, unsafe.Pointer(u)) != nil {
 				return
 			}
 			z.udps[i] = u
@@ -418,7 +419,7 @@ func (z *fuzzRun) datagramSockets(op byte) {
 		switch {
 		case z.raw == nil:
 			z.raw = &Raw{Proto: []byte{1, 6, 17, 99}[how&3], HdrIncl: how&4 != 0}
-			if z.s.OpenRaw(z.raw, z.raw) == nil {
+			if z.s.OpenRaw(z.raw, unsafe.Pointer(z.raw)) == nil {
 				z.k.raws = append(z.k.raws, z.raw)
 			}
 		case how&3 == 0:

@@ -3,8 +3,10 @@ package stack
 import (
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -281,7 +283,7 @@ func (h *host) drops(want ...any) {
 func (h *host) udp(local ipv4.Endpoint) *UDP {
 	h.Helper()
 	u := new(UDP)
-	if err := h.s.OpenUDP(u, local, u); err != nil {
+	if err := h.s.OpenUDP(u, local, unsafe.Pointer(u)); err != nil {
 		h.Fatal(err)
 	}
 	return u
@@ -319,7 +321,7 @@ func (h *host) got(u *UDP, want string) {
 func (h *host) dial(remote ipv4.Endpoint) *Conn {
 	h.Helper()
 	c := new(Conn)
-	c.Init(h.s, c)
+	c.Init(h.s, unsafe.Pointer(c))
 	if err := h.s.Connect(h.now, c, ipv4.Endpoint{}, remote); err != nil {
 		h.Fatal(err)
 	}
@@ -356,7 +358,7 @@ func (p *peer) seg(flags tcp.Flags, opts []byte, data string) packet {
 // events returns what Ready says about an owner, all others being left out.
 func (h *host) events(owner any) (all tcp.Events) {
 	for o, e, ok := h.s.Ready(); ok; o, e, ok = h.s.Ready() {
-		if o == owner {
+		if o == reflect.ValueOf(owner).UnsafePointer() {
 			all |= e
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -174,7 +175,7 @@ func TestC11NeverEmitsLoopbackOrForeignAddresses(t *testing.T) {
 	h.sendTo(u, "x", ep(a0(2), 2000), errno.EINVAL)
 	h.sendTo(u, "x", ep(far, 2000), errno.EINVAL)
 	c := new(Conn)
-	c.Init(h.s, c)
+	c.Init(h.s, unsafe.Pointer(c))
 	if err := h.s.Connect(h.now, c, ep(ipv4.Loopback, 0), ep(a0(2), 80)); err != errno.EINVAL {
 		t.Errorf("TCP from 127.0.0.1: %v", err)
 	}
@@ -399,7 +400,7 @@ func TestC105ECNIsOff(t *testing.T) {
 	if !feature.Listen {
 		return
 	}
-	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s, c); return c }}
+	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s, unsafe.Pointer(c)); return c }}
 	if err := h.s.Listen(l, ep(ipv4.Any, 7), 1); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -35,7 +37,7 @@ type Raw struct {
 type rawTable struct{ head *Raw }
 
 // OpenRaw begins to receive packets of r.Proto. owner is what Ready will return.
-func (s *Stack) OpenRaw(r *Raw, owner any) error {
+func (s *Stack) OpenRaw(r *Raw, owner unsafe.Pointer) error {
 	if s.cfg.Unprivileged {
 		return errno.EPERM
 	}

@@ -17,6 +17,7 @@ package stack
 
 import (
 	"math/rand/v2"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -248,8 +249,8 @@ const maxLoopRounds = 64
 
 // Ready returns the owner of a socket for which something has changed, and what,
 // once for each change; ok is false when there is none left. It is to be drained
-// after every Poll.
-func (s *Stack) Ready() (owner any, e tcp.Events, ok bool) {
+// after every Poll. A socket that was closed meanwhile has a nil owner.
+func (s *Stack) Ready() (owner unsafe.Pointer, e tcp.Events, ok bool) {
 	k := s.ready.pop()
 	if k == nil {
 		return nil, 0, false
@@ -263,7 +264,10 @@ func (s *Stack) Ready() (owner any, e tcp.Events, ok bool) {
 type Sock struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	Owner  any
+	// Owner is what Ready returns: a pointer to whatever the program makes of the
+	// socket. nil: nobody wants to hear of it. It is no any, since what is once
+	// converted to any keeps the String methods of all types within reach: 5 KB.
+	Owner  unsafe.Pointer
 	next   *Sock
 	events tcp.Events
 	queued bool

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -34,7 +36,7 @@ const (
 
 // Init prepares c for use with s, with the stack's default options. owner is what
 // Ready will return.
-func (c *Conn) Init(s *Stack, owner any) {
+func (c *Conn) Init(s *Stack, owner unsafe.Pointer) {
 	*c = Conn{stack: s}
 	c.Owner = owner
 	c.Conn.Init(&s.tcp.env, tcp.Options{

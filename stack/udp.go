@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -78,7 +80,7 @@ func (u *UDP) take(s *Stack, m *udp.Meta, data []byte) ipv4.Drop {
 //
 // It returns EADDRINUSE for an endpoint that is taken, EADDRNOTAVAIL for an address
 // that is neither ours nor a group's, EINVAL if u is open already.
-func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint, owner any) error {
+func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint, owner unsafe.Pointer) error {
 	if u.stack != nil {
 		return errno.EINVAL
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -19,13 +20,13 @@ func TestUDPBind(t *testing.T) {
 		t.Helper()
 		u := &UDP{}
 		u.Flags = flags
-		if err := h.s.OpenUDP(u, a, u); err != want {
+		if err := h.s.OpenUDP(u, a, unsafe.Pointer(u)); err != want {
 			t.Errorf("bind to %v: %v, want %v", a, err, want)
 		}
 		return u
 	}
 	u := bind(ep(a0(1), 1000), 0, nil)
-	if err := h.s.OpenUDP(u, ep(a0(1), 1001), u); err != errno.EINVAL {
+	if err := h.s.OpenUDP(u, ep(a0(1), 1001), unsafe.Pointer(u)); err != errno.EINVAL {
 		t.Errorf("bound twice: %v", err)
 	}
 	bind(ep(a0(1), 1000), 0, errno.EADDRINUSE)
@@ -67,7 +68,7 @@ func TestUDPBestMatchReceives(t *testing.T) {
 	reuse := func(local, remote ipv4.Endpoint, ifindex int) *UDP {
 		u := new(UDP)
 		u.Flags = udp.ReuseAddr
-		if err := h.s.OpenUDP(u, local, u); err != nil {
+		if err := h.s.OpenUDP(u, local, unsafe.Pointer(u)); err != nil {
 			t.Fatal(err)
 		}
 		if e := u.SetOption(SOL_SOCKET, SO_BINDTODEVICE, ifindex); e != 0 {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -102,9 +103,12 @@ func (h *Host) DialFrom(from, to ipv4.Endpoint, app App) (*End, error) {
 
 func (h *Host) newEnd() *End {
 	e := &End{Host: h, Conn: new(stack.Conn), wake: Never}
-	e.Conn.Init(h.Stack, e)
+	e.Conn.Init(h.Stack, owner(e))
 	return e
 }
+
+// owner returns what Ready is to return for v.
+func owner(v any) unsafe.Pointer { return unsafe.Pointer(&v) }
 
 // start lets e's program run in the host's next turn.
 func (h *Host) start(e *End) {
@@ -126,7 +130,7 @@ type Server struct {
 // returns.
 func (h *Host) Listen(port uint16, backlog int, serve func(e *End) App) *Server {
 	v := &Server{host: h, serve: serve}
-	v.Listener.Owner = v
+	v.Listener.Owner = owner(v)
 	v.Listener.New = func() *stack.Conn { return h.newEnd().Conn }
 	if err := h.Stack.Listen(&v.Listener, ipv4.Endpoint{Port: port}, backlog); err != nil {
 		panic(fmt.Sprintf("%s: listen on %d: %v", h.Name, port, err))
@@ -142,7 +146,7 @@ func (v *Server) Close() {
 
 func (v *Server) accept() {
 	for c := v.Listener.Accept(); c != nil; c = v.Listener.Accept() {
-		e := c.Owner.(*End)
+		e := (*(*any)(c.Owner)).(*End)
 		v.Ends = append(v.Ends, e)
 		e.Accepted = true
 		e.App = v.serve(e)
@@ -158,14 +162,17 @@ func (e *End) opened() {
 }
 
 // programs runs what has a reason to run and reports whether any did.
-func (h *Host) programs(now Time) (any bool) {
+func (h *Host) programs(now Time) (ready bool) {
 	for {
-		owner, ev, ok := h.Stack.Ready()
+		p, ev, ok := h.Stack.Ready()
 		if !ok {
 			break
 		}
-		any = true
-		switch o := owner.(type) {
+		ready = true
+		if p == nil { // closed meanwhile
+			continue
+		}
+		switch o := (*(*any)(p)).(type) {
 		case *Server:
 			o.accept()
 		case *End:
@@ -185,7 +192,7 @@ func (h *Host) programs(now Time) (any bool) {
 			if e.wake <= now {
 				e.wake = Never
 				h.run(e, 0)
-				any = true
+				ready = true
 			}
 			h.wake = min(h.wake, e.wake)
 		}
@@ -199,7 +206,7 @@ func (h *Host) programs(now Time) (any bool) {
 	}
 	clear(h.ends[len(kept):])
 	h.ends = kept
-	return any
+	return ready
 }
 
 func (h *Host) run(e *End, ev tcp.Events) {

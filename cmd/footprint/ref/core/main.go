@@ -3,6 +3,8 @@
 package main
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/route"
@@ -27,7 +29,7 @@ func main() {
 		err = configure(s)
 	}
 	var c stack.Conn
-	c.Init(s, &c)
+	c.Init(s, unsafe.Pointer(&c))
 	if err == nil {
 		err = s.Connect(dev.now, &c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 80})
 	}
