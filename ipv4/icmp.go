@@ -126,9 +126,10 @@ func PutICMPError(b *pkt.Buf, typ, code uint8, info uint32, quote []byte) {
 // error message, or a datagram destined to an IP broadcast or IP multicast
 // address, or a datagram sent as a link-layer broadcast, or a non-initial
 // fragment, or a datagram whose source address does not define a single host."
-// RFC 1122 section 3.2.2.
+// RFC 1122 section 3.2.2. A loopback source defines one: this host. It is BadSource
+// that keeps such datagrams from coming in by a link.
 func MayError(h *Header, payload []byte, broadcast bool) bool {
-	if broadcast || h.FragOff != 0 || BadSource(h.Src) || h.Dst[0] >= 224 {
+	if broadcast || h.FragOff != 0 || h.Src[0] == 0 || h.Src[0] >= 224 || h.Dst[0] >= 224 {
 		return false
 	}
 	if h.Proto != ProtoICMP {

@@ -121,7 +121,7 @@ func TestC26NeverAnErrorAboutTheseDatagrams(t *testing.T) {
 		{"multicast", with(udp, func(h *Header) { h.Dst = Addr{224, 0, 0, 1} }), nil, false, false},
 		{"class E", with(udp, func(h *Header) { h.Dst = Addr{250, 0, 0, 1} }), nil, false, false},
 		{"from 0.0.0.0", with(udp, func(h *Header) { h.Src = Any }), nil, false, false},
-		{"from the loopback net", with(udp, func(h *Header) { h.Src = Loopback }), nil, false, false},
+		{"from the loopback net", with(udp, func(h *Header) { h.Src = Loopback }), nil, false, true},
 		{"from a multicast address", with(udp, func(h *Header) { h.Src = Addr{224, 0, 0, 5} }), nil, false, false},
 		{"from the broadcast address", with(udp, func(h *Header) { h.Src = Broadcast }), nil, false, false},
 		{"an empty ICMP message", icmp, nil, false, false},

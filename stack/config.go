@@ -151,6 +151,7 @@ const userFlags = netif.IFF_DEBUG | netif.IFF_NOTRAILERS | netif.IFF_NOARP | net
 func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 	changed := i.Flags ^ flags
 	i.Flags ^= changed & (userFlags | netif.IFF_UP)
+	s.routes.Touch()
 	if !i.IsUp() {
 		if changed&netif.IFF_UP != 0 {
 			i.Flags &^= netif.IFF_RUNNING
@@ -168,7 +169,6 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 	if i.Flags&netif.IFF_LOOPBACK != 0 {
 		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8), Scope: route.ScopeHost})
 	}
-	s.routes.Touch()
 	for a := i.Addrs; a != nil; a = a.Next {
 		s.connect(i, a, true)
 	}

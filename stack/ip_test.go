@@ -418,3 +418,21 @@ func TestSpecialDestinationsInSendTo(t *testing.T) {
 	h.sendTo(u, "x", ep(ipv4.Any, 0), errno.EDESTADDRREQ)
 	h.wantNothing()
 }
+
+func TestC10AddressOfAnInterfaceThatWentDown(t *testing.T) {
+	h := newHost(t, 2)
+	h.ioctl(SIOCSIFNETMASK, &Ifreq{Name: "eth1", Addr: SockaddrIn(ipv4.Broadcast)}) // which has no route to go
+	h.recv(echo(a0(2), a1(1), "abcd"))
+	h.want("m2 198.18.1.1 > 198.18.0.2 icmp 0/0 00070009 len 4")
+	h.flags("eth1", false)
+	h.recv(echo(a0(2), a1(1), "abcd"))
+	h.wantNothing()
+	h.drops(ipv4.DropIPDest, 1)
+	h.flags("eth1", true)
+	h.recv(echo(a0(2), a1(1), "abcd"))
+	h.want("m2 198.18.1.1 > 198.18.0.2 icmp 0/0 00070009 len 4")
+	h.ioctl(SIOCSIFADDR, &Ifreq{Name: "eth1", Addr: SockaddrIn(a1(7))})
+	h.recv(echo(a0(2), a1(1), "abcd"))
+	h.wantNothing()
+	h.drops(ipv4.DropIPDest, 1)
+}

@@ -66,10 +66,15 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	if src.IsLoopback() && out.Dev != nil {
 		return src, errno.EINVAL
 	}
+	p.group = p.group || out.IsBroadcast(dst)
 	if src.IsAny() {
-		src = out.Source(hop)
-		if r != nil && !r.Src.IsAny() {
+		switch {
+		case r != nil && !r.Src.IsAny():
 			src = r.Src
+		case p.group: // maybe none: DHCP
+			src = out.Source(hop)
+		default:
+			src = s.source(out, hop)
 		}
 	}
 	p.ifc = out
@@ -81,13 +86,24 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	if feature.PMTUD && s.pmtu != nil {
 		p.mtu = s.pmtu.mtu(dst, p.mtu)
 	}
-	p.group = p.group || out.IsBroadcast(dst)
 	if !p.group && out.Dev != nil {
 		if p.neigh = out.Neighbour(s.now, hop); p.neigh == nil {
 			return src, errno.ENOBUFS
 		}
 	}
 	return src, 0
+}
+
+// source returns the address to send from to hop, a destination or gateway on the
+// link of out: its own, or any other of ours if it has none.
+func (s *Stack) source(out *netif.Interface, hop ipv4.Addr) ipv4.Addr {
+	src := out.Source(hop)
+	for _, i := range s.ifaces[1:] {
+		if src.IsAny() && i.IsUp() {
+			src = i.Source(hop)
+		}
+	}
+	return src
 }
 
 // defaultTTL is 1 for groups: a multicast stays on its link unless the application
@@ -271,7 +287,7 @@ func (s *Stack) pollNeighbours() (next pkt.Time) {
 				continue
 			}
 			dst := &netif.BroadcastMAC
-			a := netif.ARP{Op: netif.ARPRequest, SHA: ifc.HW, SPA: ifc.Source(n.Addr), TPA: n.Addr}
+			a := netif.ARP{Op: netif.ARPRequest, SHA: ifc.HW, SPA: s.source(ifc, n.Addr), TPA: n.Addr}
 			if act == netif.ActUnicast {
 				dst = &n.HW
 			}
@@ -287,6 +303,9 @@ func (s *Stack) pollNeighbours() (next pkt.Time) {
 // neighbourFailed reports "destination unreachable" to the senders of the packets
 // that waited (RFC 1122 section 2.3.2.2 and 2.4).
 func (s *Stack) neighbourFailed(n *netif.Neighbour) {
+	if feature.Redirect {
+		s.routes.DelRedirects(n.Addr) // RFC 1122 section 3.3.1.4: back to the other gateway
+	}
 	for _, b := range n.Take() {
 		var q ipv4.Quote
 		s.drop(ipv4.DropNeighbour)
