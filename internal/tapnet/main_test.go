@@ -3,7 +3,6 @@
 package tapnet
 
 import (
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -43,7 +42,3 @@ func (n *Net) connect(t testing.TB) (ours, kernels net.Conn) {
 	kernels.SetDeadline(deadline)
 	return ours, kernels
 }
-
-// plain hides the methods ReadFrom and WriteTo of a connection, where Read and Write
-// are to be used.
-type plain struct{ io.ReadWriter }

@@ -234,3 +234,10 @@ func BenchmarkUpload(b *testing.B) {
 }
 
 const tapMax = 65521
+
+// sum returns the digest of all that r has.
+func sum(r io.Reader) (string, error) {
+	h := sha256.New()
+	_, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, 64<<10))
+	return fmt.Sprintf("%x", h.Sum(nil)), err
+}
