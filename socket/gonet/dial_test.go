@@ -142,7 +142,7 @@ func TestOptions(t *testing.T) {
 		get(stack.SOL_TCP, stack.TCP_KEEPINTVL) != 2 {
 		t.Error("not set", err)
 	}
-	if err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}); err != nil || get(stack.SOL_TCP, stack.TCP_KEEPIDLE) != 15 ||
+	if err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: false}); err != nil || get(stack.SOL_SOCKET, stack.SO_KEEPALIVE) != 0 || get(stack.SOL_TCP, stack.TCP_KEEPIDLE) != 15 ||
 		get(stack.SOL_TCP, stack.TCP_KEEPCNT) != 9 {
 		t.Error("not set", err)
 	}

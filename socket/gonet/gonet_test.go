@@ -10,6 +10,7 @@ import (
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/netif/emu"
 	"github.com/bonsainet/bonsai/socket/gonet"
+	"github.com/bonsainet/bonsai/stack"
 )
 
 // newPair returns two stacks on a link: 198.18.0.1 and 198.18.0.2. The second one
@@ -17,8 +18,9 @@ import (
 func newPair(t testing.TB, link emu.Config) (a, b *gonet.Stack) {
 	t.Helper()
 	da, db := emu.NewLink(link)
-	a = gonet.New(gonet.Config{Nameservers: []string{"198.18.0.2"}})
-	b = gonet.New(gonet.Config{})
+	cfg := stack.Config{MaxConns: 1000, Memory: 16 << 20} // also in minimal
+	a = gonet.New(gonet.Config{Stack: cfg, Nameservers: []string{"198.18.0.2"}})
+	b = gonet.New(gonet.Config{Stack: cfg})
 	for _, err := range []error{
 		a.Attach("eth0", da), b.Attach("eth0", db),
 		a.Configure("eth0", "198.18.0.1/24", "198.18.0.254"), b.Configure("eth0", "198.18.0.2/24", ""),
