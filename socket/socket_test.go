@@ -405,7 +405,7 @@ func TestConnectErrors(t *testing.T) {
 		_, err = p.s[0].Dial(ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 9}}, there, 0)
 		p.is("not our address", err, errno.EADDRNOTAVAIL)
 		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 255}, Port: 9}, 0)
-		p.is("broadcast", err, errno.EACCES)
+		p.is("broadcast", err, errno.ENETUNREACH)
 		_, err = p.s[0].Dial(ipv4.Endpoint{}, there, -1)
 		p.is("no time", err, ErrDeadline)
 		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 3}, Port: 9}, 0)
