@@ -47,6 +47,9 @@ const (
 	maxBuf = 1 << 30 // the largest window there is (RFC 7323 section 2.3)
 )
 
+// isReuse is SO_REUSEADDR of a connection.
+const isReuse connFlags = 1 << 7
+
 // SetOption sets an option of the connection, as setsockopt does. It returns
 // ENOPROTOOPT for one that is not known and EINVAL for a value out of range.
 func (c *Conn) SetOption(level, name, v int) Errno {
@@ -65,12 +68,16 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 	case SOL_SOCKET<<16 | SO_LINGER:
 		o.Linger = int32(min(max(v, -1), 1<<30))
 	case SOL_SOCKET<<16 | SO_RCVLOWAT:
-		o.RcvLowat = uint32(min(max(v, 1), int(o.RcvBuf)))
-	case SOL_SOCKET<<16 | SO_REUSEADDR:
-	case SOL_IP<<16 | IP_TOS:
-		if v < 0 || v > 255 {
-			return errno.EINVAL
+		if v < 0 { // as Linux: all that there can be
+			v = maxBuf
 		}
+		o.RcvLowat = uint32(min(max(v, 1), int(o.RcvBuf)))
+	case SOL_SOCKET<<16 | SO_REUSEADDR: // only remembered
+		c.is &^= isReuse
+		if v != 0 {
+			c.is |= isReuse
+		}
+	case SOL_IP<<16 | IP_TOS:
 		o.TOS = uint8(v) &^ 3 // the ECN bits are TCP's (RFC 3168 section 5)
 	case SOL_IP<<16 | IP_TTL:
 		if v == -1 {
@@ -125,6 +132,8 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 		return int(o.Linger), 0
 	case SOL_SOCKET<<16 | SO_RCVLOWAT:
 		return int(o.RcvLowat), 0
+	case SOL_SOCKET<<16 | SO_REUSEADDR:
+		return btoi(c.is&isReuse != 0), 0
 	case SOL_SOCKET<<16 | SIOCINQ:
 		return c.Buffered(), 0
 	case SOL_SOCKET<<16 | SIOCOUTQ:
@@ -171,9 +180,6 @@ func (u *UDP) SetOption(level, name, v int) Errno {
 	case SOL_IP<<16 | IP_RECVERR:
 		u.setFlag(udp.RecvErr, v)
 	case SOL_IP<<16 | IP_TOS:
-		if v < 0 || v > 255 {
-			return errno.EINVAL
-		}
 		u.TOS = uint8(v)
 	case SOL_IP<<16 | IP_TTL:
 		if v == -1 {
@@ -211,6 +217,8 @@ func (u *UDP) Option(level, name int) (v int, e Errno) {
 		return int(u.Ifindex), 0
 	case SOL_SOCKET<<16 | SIOCINQ:
 		return u.Queue.NextLen(), 0
+	case SOL_IP<<16 | IP_RECVERR:
+		return btoi(u.Flags&udp.RecvErr != 0), 0
 	case SOL_IP<<16 | IP_TOS:
 		return int(u.TOS), 0
 	case SOL_IP<<16 | IP_TTL:
@@ -222,7 +230,8 @@ func (u *UDP) Option(level, name int) (v int, e Errno) {
 		if !u.Connected() {
 			return 0, errno.ENOTCONN
 		}
-		return int(u.path.mtu), 0
+		e = u.route(u.Remote.Addr)
+		return int(u.path.mtu), e
 	}
 	return 0, errno.ENOPROTOOPT
 }

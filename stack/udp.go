@@ -153,6 +153,9 @@ func (u *UDP) Connect(now pkt.Time, remote ipv4.Endpoint) error {
 
 // route finds the way to dst, which u must be allowed to send to.
 func (u *UDP) route(dst ipv4.Addr) (e errno.Errno) {
+	if u.dst == dst && u.path.valid(u.stack) {
+		return 0
+	}
 	u.dst = dst
 	u.src, e = u.stack.route(&u.path, u.Local.Addr, dst, int32(u.Ifindex))
 	if e == 0 && u.path.group && u.Flags&udp.Broadcast == 0 && !dst.IsMulticast() {
@@ -191,10 +194,8 @@ func (u *UDP) SendTo(now pkt.Time, p []byte, dst ipv4.Endpoint) (int, Errno) {
 		dst.Addr = ipv4.Loopback
 	}
 	src := u.Local
-	if !u.path.valid(s) || u.dst != dst.Addr {
-		if e := u.route(dst.Addr); e != 0 {
-			return 0, e
-		}
+	if e := u.route(dst.Addr); e != 0 {
+		return 0, e
 	}
 	src.Addr = u.src
 	h := ipv4.Header{Src: src.Addr, Dst: dst.Addr, Proto: ipv4.ProtoUDP, TTL: u.TTL, TOS: u.TOS, Options: u.Options}
