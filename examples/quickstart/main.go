@@ -14,7 +14,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
 	"net/http"
 	"os"
 
@@ -26,7 +25,6 @@ import (
 )
 
 func main() {
-	log.SetFlags(0)
 	ether := link.Register()
 	size := flag.Int64("size", 0, "`bytes` to download; a quarter is uploaded (default 256 MiB, or 2 MiB on an impaired link)")
 	flag.Parse()
@@ -40,16 +38,16 @@ func main() {
 	fmt.Println(ether)
 
 	ours, theirs, err := ether.Open()
-	check(err)
+	show.Check(err)
 	ladder := show.NewLadder(ours, 12)
 	st := gonet.New(gonet.Config{})
-	check(st.Attach("eth0", ladder))
-	check(st.Configure("eth0", "198.18.0.2/24", "198.18.0.1")) // SIOCSIFADDR, SIOCSIFNETMASK, SIOCSIFFLAGS, SIOCADDRT
+	show.Check(st.Attach("eth0", ladder))
+	show.Check(st.Configure("eth0", "198.18.0.2/24", "198.18.0.1")) // SIOCSIFADDR, SIOCSIFNETMASK, SIOCSIFFLAGS, SIOCADDRT
 
 	peer, err := gvisorpeer.New(theirs, "198.18.0.1/24", "")
-	check(err)
+	show.Check(err)
 	l, err := peer.Listen(":80")
-	check(err)
+	show.Check(err)
 	go http.Serve(l, data.Handler())
 
 	client := &http.Client{Transport: &http.Transport{DialContext: st.DialContext}}
@@ -58,7 +56,7 @@ func main() {
 		bar := show.NewBar(what, n)
 		err := do(context.Background(), client, "http://198.18.0.1/", n, digest, bar)
 		fmt.Println(bar.Done())
-		check(err)
+		show.Check(err)
 		fmt.Println("         ", digest, "matches")
 	}
 	transfer("download", data.Download, *size)
@@ -66,13 +64,7 @@ func main() {
 	client.CloseIdleConnections()
 	fmt.Println("\nthe first frames, bonsai on the left, gVisor on the right:")
 	ladder.Print(os.Stdout)
-	check(st.Close())
+	show.Check(st.Close())
 	fmt.Println()
 	show.Cost(os.Stdout, "gvisor.dev/gvisor/", "net/http")
-}
-
-func check(err error) {
-	if err != nil {
-		log.Fatal("quickstart: ", err)
-	}
 }

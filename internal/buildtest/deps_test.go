@@ -69,6 +69,7 @@ var rules = []rule{
 	{"pktest", []string{"*"}, []string{"*"}, []string{"github.com/google/gopacket", "github.com/google/gopacket/layers", "github.com/google/gopacket/pcapgo"}},
 	{"netif/devtest", []string{"*"}, []string{"netif"}, nil},
 	{"internal/sim", []string{"*"}, []string{"*"}, nil},
+	{"internal/kernelif", []string{"*"}, []string{"ipv4"}, nil},
 	{"internal/tapnet", []string{"*"}, []string{"*"}, nil},
 	{"internal/buildtest", []string{"*"}, []string{"*"}, nil},
 	{"cmd", []string{"*"}, []string{"*"}, nil}, // and all below it

@@ -22,9 +22,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"unsafe"
 
-	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/internal/kernelif"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/netif/pcap"
 	"github.com/bonsainet/bonsai/netif/tap"
@@ -100,7 +99,7 @@ func New(t testing.TB, c Config) *Net {
 		t.Fatal(err)
 	}
 	n.Name = dev.Name()
-	if err := setKernelAddr(n.Name, n.Kernel); err != nil {
+	if err := kernelif.SetAddr(n.Name, netip.PrefixFrom(n.Kernel, 24)); err != nil {
 		dev.Close()
 		t.Fatal("giving the kernel an address: ", err)
 	}
@@ -146,31 +145,4 @@ func (c *cable) Recv(bufs []*netif.Buf) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// setKernelAddr gives the kernel's interface an address, with 24 bits of network.
-func setKernelAddr(name string, a netip.Addr) error {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer syscall.Close(fd)
-	for _, r := range []struct {
-		req  uintptr
-		addr ipv4.Addr
-	}{{syscall.SIOCSIFADDR, a.As4()}, {syscall.SIOCSIFNETMASK, ipv4.Mask(24)}} {
-		var ifr struct {
-			name   [syscall.IFNAMSIZ]byte
-			family uint16
-			port   uint16
-			addr   ipv4.Addr
-			_      [16]byte
-		}
-		copy(ifr.name[:], name)
-		ifr.family, ifr.addr = syscall.AF_INET, r.addr
-		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), r.req, uintptr(unsafe.Pointer(&ifr))); e != 0 {
-			return e
-		}
-	}
-	return nil
 }

@@ -1,0 +1,45 @@
+// Package kernelif configures interfaces of the Linux kernel, as far as examples and
+// tests need it.
+package kernelif
+
+import (
+	"net/netip"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// SetAddr gives an interface an address with the length of its network's prefix: what
+// ifconfig(8) does.
+func SetAddr(name string, p netip.Prefix) error {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer syscall.Close(fd)
+	for _, r := range []struct {
+		name string
+		req  uintptr
+		addr ipv4.Addr
+	}{
+		{"SIOCSIFADDR", syscall.SIOCSIFADDR, p.Addr().As4()},
+		{"SIOCSIFNETMASK", syscall.SIOCSIFNETMASK, ipv4.Mask(uint8(p.Bits()))},
+	} {
+		ifr := ifreq{family: syscall.AF_INET, addr: r.addr}
+		copy(ifr.name[:], name)
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), r.req, uintptr(unsafe.Pointer(&ifr))); e != 0 {
+			return os.NewSyscallError(r.name, e)
+		}
+	}
+	return nil
+}
+
+// ifreq is C's struct of that name with a sockaddr_in in it.
+type ifreq struct {
+	name         [syscall.IFNAMSIZ]byte
+	family, port uint16
+	addr         ipv4.Addr
+	_            [16]byte
+}
