@@ -845,8 +845,8 @@ func invariant(c *Conn) string {
 		if c.state != SynSent && s.mss == 0 {
 			return "MSS of 0"
 		}
-		if c.state.synchronized() && c.cc.cwnd < uint32(s.mss) {
-			return fmt.Sprintf("cwnd of %d with an MSS of %d", c.cc.cwnd, s.mss)
+		if c.state.synchronized() && (c.cc.cwnd == 0 || c.cc.cwnd > infinite) {
+			return fmt.Sprintf("cwnd of %d", c.cc.cwnd)
 		}
 	} else if d := c.Deadline(); d != pkt.Never {
 		return "a timer of a closed connection"
