@@ -182,8 +182,18 @@ func (s *Stack) alarm() {
 
 // Ioctl configures the stack: see stack.Stack.Ioctl.
 func (s *Stack) Ioctl(req uint32, arg any) error {
+	return configure((*Stack).ioctl, s, stack.HandlerOf(req), req, arg)
+}
+
+// configure makes Ioctl small enough to be inlined, which HandlerOf calls for: a
+// call of a parameter counts little.
+func configure(f func(*Stack, stack.Handler, uint32, any) error, s *Stack, h stack.Handler, req uint32, arg any) error {
+	return f(s, h, req, arg)
+}
+
+func (s *Stack) ioctl(h stack.Handler, req uint32, arg any) error {
 	s.lock()
-	err := s.eng.Ioctl(req, arg)
+	err := h.Do(s.eng, req, arg)
 	s.run()
 	s.unlock()
 	return err

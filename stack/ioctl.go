@@ -103,93 +103,63 @@ type Ifconf struct {
 // Ioctl configures the stack: it does what request req of Linux does with arg, a
 // pointer to the type that req takes. It returns nil or an errno.Errno, the one
 // that Linux returns for the same mistake.
-func (s *Stack) Ioctl(req uint32, arg any) error { return s.ioctl(req, arg).Err() }
+func (s *Stack) Ioctl(req uint32, arg any) error { return HandlerOf(req).Do(s, req, arg) }
 
-func (s *Stack) ioctl(req uint32, arg any) errno.Errno {
+// A Handler does the requests of one group.
+type Handler func(s *Stack, req uint32, arg any) errno.Errno
+
+// HandlerOf returns the Handler of request req. It and Ioctl are inlined: where req
+// is a constant, as in nearly every call, the compiler knows which function it is,
+// and a program is without those that it never calls.
+func HandlerOf(req uint32) Handler {
+	switch {
+	case req-SIOCGIFFLAGS <= SIOCSIFNETMASK-SIOCGIFFLAGS:
+		return (*Stack).ioctlAddr
+	case req-SIOCADDRT <= SIOCDELRT-SIOCADDRT:
+		return (*Stack).ioctlRoute
+	case req-SIOCDARP <= SIOCSARP-SIOCDARP:
+		return (*Stack).ioctlARP
+	case req == SIOCGIFCONF:
+		return (*Stack).ioctlIfconf
+	}
+	return (*Stack).ioctlLink
+}
+
+// Do calls f, as Ioctl does.
+func (f Handler) Do(s *Stack, req uint32, arg any) error { return f(s, req, arg).Err() }
+
+// ioctlLink does the requests on an interface that do not concern its addresses,
+// and says that others do not exist.
+func (s *Stack) ioctlLink(req uint32, arg any) errno.Errno {
 	if req>>8 != 0x89 {
 		return errno.ENOTTY
 	}
-	switch req {
-	case SIOCADDRT, SIOCDELRT:
-		if r, ok := arg.(*Rtentry); ok {
-			return s.ioctlRoute(req, r)
-		}
-	case SIOCDARP, SIOCGARP, SIOCSARP:
-		if r, ok := arg.(*Arpreq); ok {
-			return s.ioctlARP(req, r)
-		}
-	case SIOCGIFCONF:
-		if c, ok := arg.(*Ifconf); ok {
-			return s.ioctlIfconf(c)
-		}
-	default:
-		if r, ok := arg.(*Ifreq); ok {
-			return s.ioctlIf(req, r)
-		}
+	r, ok := arg.(*Ifreq)
+	if !ok {
+		return errno.EFAULT
 	}
-	return errno.EFAULT
-}
-
-// setRequests has a bit for every request on an interface that changes it, for
-// which the kernel wants CAP_NET_ADMIN before anything else.
-const setRequests = 1<<(SIOCSIFFLAGS-SIOCGIFNAME) |
-	setAddrRequests |
-	1<<(SIOCSIFMETRIC-SIOCGIFNAME) |
-	1<<(SIOCSIFMTU-SIOCGIFNAME) |
-	1<<(SIOCSIFNAME-SIOCGIFNAME) |
-	1<<(SIOCSIFHWADDR-SIOCGIFNAME) |
-	1<<(SIOCSIFTXQLEN-SIOCGIFNAME)
-
-// setAddrRequests are those that must come with an AF_INET address.
-const setAddrRequests = 1<<(SIOCSIFADDR-SIOCGIFNAME) |
-	1<<(SIOCSIFDSTADDR-SIOCGIFNAME) |
-	1<<(SIOCSIFBRDADDR-SIOCGIFNAME) |
-	1<<(SIOCSIFNETMASK-SIOCGIFNAME)
-
-// getRequests are the others that exist.
-const getRequests = 1<<(SIOCGIFFLAGS-SIOCGIFNAME) |
-	1<<(SIOCGIFADDR-SIOCGIFNAME) |
-	1<<(SIOCGIFDSTADDR-SIOCGIFNAME) |
-	1<<(SIOCGIFBRDADDR-SIOCGIFNAME) |
-	1<<(SIOCGIFNETMASK-SIOCGIFNAME) |
-	1<<(SIOCGIFMETRIC-SIOCGIFNAME) |
-	1<<(SIOCGIFMTU-SIOCGIFNAME) |
-	1<<(SIOCGIFHWADDR-SIOCGIFNAME) |
-	1<<(SIOCGIFINDEX-SIOCGIFNAME) |
-	1<<(SIOCGIFTXQLEN-SIOCGIFNAME)
-
-// ioctlIf does the requests whose argument is an Ifreq, and checks what is
-// common to them, in the order in which Linux does.
-func (s *Stack) ioctlIf(req uint32, r *Ifreq) errno.Errno {
-	if req == SIOCGIFNAME {
+	// What is common to them is checked in the order in which Linux does.
+	switch req {
+	case SIOCGIFNAME:
 		i := s.interfaceByIndex(r.Value)
 		if i == nil {
 			return errno.ENODEV
 		}
 		r.Name = i.Name
 		return 0
-	}
-	bit := uint64(1) << (req - SIOCGIFNAME) // 0 where the shift is too far
-	switch {
-	case req == SIOCETHTOOL, req == SIOCGIFMAP:
-	case bit&setRequests != 0, req == SIOCSIFMAP:
+	case SIOCSIFMETRIC, SIOCSIFMTU, SIOCSIFNAME, SIOCSIFHWADDR, SIOCSIFTXQLEN, SIOCSIFMAP:
 		if s.cfg.Unprivileged {
 			return errno.EPERM
 		}
-		if bit&setAddrRequests != 0 && r.Addr.Family != AF_INET {
-			return errno.EINVAL
-		}
-	case bit&getRequests == 0:
+	case SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN, SIOCGIFMAP, SIOCETHTOOL:
+	default:
 		return errno.ENOTTY
 	}
-	name, alias := splitLabel(r.Name)
-	i := s.interfaceByName(name)
+	i, _ := s.interfaceOf(r)
 	if i == nil {
 		return errno.ENODEV
 	}
 	switch req {
-	case SIOCGIFFLAGS:
-		r.Flags = uint16(i.Flags)
 	case SIOCGIFMETRIC:
 		r.Value = 0
 	case SIOCGIFMTU:
@@ -203,8 +173,6 @@ func (s *Stack) ioctlIf(req uint32, r *Ifreq) errno.Errno {
 	case SIOCGIFHWADDR:
 		r.Addr = Sockaddr{Family: i.HWType()}
 		copy(r.Addr.Data[:], i.HW[:])
-	case SIOCSIFMETRIC, SIOCSIFMAP:
-		return errno.EOPNOTSUPP
 	case SIOCSIFMTU:
 		return s.setMTU(i, r.Value)
 	case SIOCSIFHWADDR:
@@ -216,21 +184,19 @@ func (s *Stack) ioctlIf(req uint32, r *Ifreq) errno.Errno {
 			return errno.EINVAL
 		}
 		i.TxQueueLen = r.Value
-	case SIOCETHTOOL:
-		if feature.Ethtool {
+	default: // SIOCSIFMETRIC, SIOCSIFMAP, SIOCETHTOOL
+		if feature.Ethtool && req == SIOCETHTOOL {
 			return ethtool(i, r.Data)
 		}
 		return errno.EOPNOTSUPP
-	case SIOCSIFFLAGS:
-		if alias == "" {
-			s.setFlags(i, int32(int16(r.Flags)))
-			return 0
-		}
-		return s.ioctlAddr(req, i, alias, r)
-	default:
-		return s.ioctlAddr(req, i, alias, r)
 	}
 	return 0
+}
+
+// interfaceOf returns the interface that r names, or nil, and the alias.
+func (s *Stack) interfaceOf(r *Ifreq) (i *netif.Interface, alias string) {
+	name, alias := splitLabel(r.Name)
+	return s.interfaceByName(name), alias
 }
 
 // splitLabel cuts a label into the interface's name and the alias, which
@@ -247,12 +213,34 @@ func splitLabel(label string) (name, alias string) {
 	return label, ""
 }
 
-// ioctlAddr does the requests that concern one address of interface i: the one
-// with the given alias.
-func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq) errno.Errno {
-	// From SIOCGIFADDR on, each field has a request to get and one to set it.
-	k := req - SIOCGIFADDR
-	set := k&1 != 0
+// ioctlAddr does the requests that concern flags and addresses: one address of an
+// interface, that with the given alias. The even ones set, the odd ones get.
+func (s *Stack) ioctlAddr(req uint32, arg any) errno.Errno {
+	r, ok := arg.(*Ifreq)
+	if !ok {
+		return errno.EFAULT
+	}
+	set := req&1 == 0
+	if set {
+		if s.cfg.Unprivileged {
+			return errno.EPERM
+		}
+		if req != SIOCSIFFLAGS && r.Addr.Family != AF_INET {
+			return errno.EINVAL
+		}
+	}
+	i, alias := s.interfaceOf(r)
+	if i == nil {
+		return errno.ENODEV
+	}
+	if req == SIOCGIFFLAGS {
+		r.Flags = uint16(i.Flags)
+		return 0
+	}
+	if req == SIOCSIFFLAGS && alias == "" {
+		s.setFlags(i, int32(int16(r.Flags)))
+		return 0
+	}
 	addr := r.Addr.In()
 	var want ipv4.Addr
 	if !set && r.Addr.Family == AF_INET {
@@ -271,7 +259,7 @@ func (s *Stack) ioctlAddr(req uint32, i *netif.Interface, alias string, r *Ifreq
 		}
 		return 0
 	}
-	field := [...]*ipv4.Addr{&a.Local, &a.Peer, &a.Broadcast, &a.Mask}[k/2&3]
+	field := [...]*ipv4.Addr{&a.Local, &a.Peer, &a.Broadcast, &a.Mask}[(req-SIOCGIFADDR)/2&3]
 	if !set {
 		r.Addr.setIn(*field)
 		return 0
@@ -358,7 +346,11 @@ func setBroadcast(i *netif.Interface, a *netif.Address) {
 const ifreqLen = 40
 
 // ioctlIfconf lists the addresses of all interfaces, as many as fit.
-func (s *Stack) ioctlIfconf(c *Ifconf) errno.Errno {
+func (s *Stack) ioctlIfconf(_ uint32, arg any) errno.Errno {
+	c, ok := arg.(*Ifconf)
+	if !ok {
+		return errno.EFAULT
+	}
 	n := 0
 	room := min(len(c.Req), int(c.Len)/ifreqLen)
 	for _, i := range s.ifaces {

@@ -27,7 +27,11 @@ const (
 )
 
 // ioctlARP gets, sets or deletes an entry of a neighbour table.
-func (s *Stack) ioctlARP(req uint32, r *Arpreq) errno.Errno {
+func (s *Stack) ioctlARP(req uint32, arg any) errno.Errno {
+	r, ok := arg.(*Arpreq)
+	if !ok {
+		return errno.EFAULT
+	}
 	if req != SIOCGARP && s.cfg.Unprivileged {
 		return errno.EPERM
 	}

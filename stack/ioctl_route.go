@@ -24,7 +24,11 @@ type Rtentry struct {
 }
 
 // ioctlRoute adds or deletes a route.
-func (s *Stack) ioctlRoute(req uint32, e *Rtentry) errno.Errno {
+func (s *Stack) ioctlRoute(req uint32, arg any) errno.Errno {
+	e, ok := arg.(*Rtentry)
+	if !ok {
+		return errno.EFAULT
+	}
 	if s.cfg.Unprivileged {
 		return errno.EPERM
 	}

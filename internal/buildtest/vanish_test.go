@@ -113,6 +113,22 @@ func TestVanishEachFeatureHasAFile(t *testing.T) {
 	}
 }
 
+// TestVanishRequestsThatNobodyCalls holds Ioctl to be inlined: the reference client
+// sets an address and a route, and has nothing of the other groups of requests.
+func TestVanishRequestsThatNobodyCalls(t *testing.T) {
+	bin, err := builder(t).Measure(context.Background(), lab.Target{Package: client, Tags: "full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range bin.Symbols {
+		for _, f := range []string{"ioctlLink", "ioctlARP", "ioctlIfconf"} {
+			if strings.HasSuffix(s.Name, "stack.(*Stack)."+f) {
+				t.Errorf("%s is in the binary: stack.HandlerOf or Ioctl is not inlined", s.Name)
+			}
+		}
+	}
+}
+
 // A decl is something that a feature's file declares.
 type decl struct {
 	feature string
