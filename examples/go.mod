@@ -4,6 +4,7 @@ go 1.26.3
 
 require (
 	github.com/bonsainet/bonsai v0.0.0
+	github.com/google/gopacket v1.1.19
 	golang.org/x/net v0.59.0
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 )
@@ -11,6 +12,7 @@ require (
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/google/btree v1.1.2 // indirect
+	github.com/songgao/water v0.0.0-20200317203138-2b4b6d7c09d8 // indirect
 	golang.org/x/exp v0.0.0-20250711185948-6ae5c78190dc // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect

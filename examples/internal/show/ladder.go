@@ -169,7 +169,9 @@ func (l *Ladder) describeTCP(h *ipv4.Header, p []byte) string {
 		out += fmt.Sprintf(" · %d bytes%s", n, firstLine(s.Payload))
 	}
 	if s.Flags&tcp.SYN != 0 {
-		out += fmt.Sprintf(" · mss %d", s.MSS)
+		if s.MSS > 0 {
+			out += fmt.Sprintf(" · mss %d", s.MSS)
+		}
 		if s.SACKPermitted {
 			out += ", sack"
 		}
