@@ -158,6 +158,10 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 		c.Options = l.Options
 	}
 	iss, off := s.tcp.key.ISN(s.now, local, remote)
+	if t := s.tcp.lookupTimeWait(local, remote); t != nil { // it reopens that one
+		iss = t.NextISN(iss)
+		s.tcp.removeTimeWait(t)
+	}
 	c.Conn.Accept(s.now, seg, local, remote, c.pathMSS(), iss, off)
 	c.listener = l
 	l.half++
@@ -184,12 +188,8 @@ func (s *Stack) accepted(c *Conn, e tcp.Events) {
 	}
 }
 
-// reopen reports whether seg may begin a new connection in place of t, and
-// forgets t if so.
+// reopen reports whether seg may begin a new connection in place of t, which
+// lasts until one does.
 func (s *Stack) reopen(t *timeWait, seg *tcp.Segment) bool {
-	if s.listen.find(t.Local) == nil || !t.Reopens(seg) {
-		return false
-	}
-	s.tcp.removeTimeWait(t)
-	return true
+	return s.listen.find(t.Local) != nil && t.Reopens(seg)
 }

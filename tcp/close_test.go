@@ -538,3 +538,16 @@ func TestC78LingerZeroResets(t *testing.T) {
 		d.wantState(Closed)
 	}
 }
+
+func TestC76ReopenedWithALargerISN(t *testing.T) {
+	d, w := timeWait(t)
+	nxt := d.iss + 2
+	for _, iss := range []uint32{nxt - 1<<20, nxt - 1, nxt, nxt + 1000} {
+		if got := w.NextISN(iss); before(got, nxt+1) {
+			t.Errorf("%d before the last incarnation's end", nxt-got)
+		}
+	}
+	if got := w.NextISN(nxt + 1<<20); got != nxt+1<<20 {
+		t.Errorf("one that is large enough becomes %d", got-nxt)
+	}
+}

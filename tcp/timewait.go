@@ -52,6 +52,11 @@ func (t *TimeWaitConn) Reopens(s *Segment) bool {
 	return before(t.rcvNxt, s.Seq)
 }
 
+// NextISN returns the initial sequence number of a connection that follows t, for
+// which iss would be the usual one: "larger than the largest sequence number it
+// used on the previous connection incarnation" (RFC 9293 section 3.6.1, MAY-2).
+func (t *TimeWaitConn) NextISN(iss uint32) uint32 { return maxSeq(iss, t.sndNxt+1<<16) }
+
 // MayReplace reports whether we may open a new connection between the same
 // endpoints: timestamps tell its segments from the old one's, and a second has
 // passed, so that the clock has moved on.
