@@ -191,3 +191,37 @@ func TestLoopbackOnlyInsideTheHost(t *testing.T) {
 	h.wantNothing()
 	_ = netif.IFF_UP
 }
+
+func TestLoopbackWithoutAnyDevice(t *testing.T) {
+	h := newHost(t, 0)
+	u, v := h.udp(ep(ipv4.Any, 1000)), h.udp(ep(ipv4.Any, 2000))
+	for range 2 {
+		h.sendTo(u, strings.Repeat("x", 500), ep(ipv4.Loopback, 2000), 0)
+		h.got(v, "127.0.0.1:1000 "+strings.Repeat("x", 500))
+	}
+	if !feature.Listen {
+		return
+	}
+	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s, nil); return c }}
+	if err := h.s.Listen(l, ep(ipv4.Any, 80), 2); err != nil {
+		t.Fatal(err)
+	}
+	c := h.dial(ep(ipv4.Loopback, 80))
+	d := l.Accept()
+	if d == nil || c.MSS() < 1000 {
+		t.Fatalf("MSS %d", c.MSS())
+	}
+	// A device with a smaller MTU appears, and the frame buffers become smaller.
+	if _, err := h.s.AddInterface("eth0", &sink{idleDevice{mtu: 300, hw: mac(1)}}); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for sent := 0; got < 100000; {
+		n, _ := c.Write(make([]byte, min(100000-sent, 8000)))
+		sent += n
+		h.advance(pkt.Millisecond)
+		var b [10000]byte
+		n, _ = d.Read(b[:])
+		got += n
+	}
+}

@@ -29,9 +29,10 @@ func (p *path) valid(s *Stack) bool {
 
 // route finds the way from src, or from the address that fits best if that is
 // 0.0.0.0 or a group's, to dst. ifindex, if not 0, is the interface that it must
-// take. It returns EINVAL for a source that is not ours, or none for a link.
+// take. It returns EINVAL for a source that is not ours, or none for a link; p is
+// then as it was.
 func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, errno.Errno) {
-	*p = path{gen: s.routes.Gen(), group: dst.IsMulticast() || dst == ipv4.Broadcast}
+	group := dst.IsMulticast() || dst == ipv4.Broadcast
 	if src.IsMulticast() || s.isBroadcast(src) { // a socket bound to a group
 		src = ipv4.Any
 	}
@@ -40,16 +41,16 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	}
 	out := s.interfaceByIndex(ifindex)
 	if s.isLocal(dst) && (out == nil || out.IsLocal(dst)) {
-		p.ifc = s.ifaces[0]
-		p.mtu = uint16(min(s.pool.Size()-netif.EthernetHeaderLen, 65535)) // what a Buf holds
 		if src.IsAny() {
 			src = dst
 		}
+		mtu := min(s.pool.Size()-netif.EthernetHeaderLen, 65535) // what a Buf holds
+		*p = path{ifc: s.ifaces[0], gen: s.routes.Gen(), mtu: uint16(mtu)}
 		return src, 0
 	}
 	hop := dst
 	var r *route.Route
-	if p.group && out == nil && !src.IsAny() {
+	if group && out == nil && !src.IsAny() {
 		out = s.interfaceWith(src)
 	} else if r = s.routes.LookupOn(dst, ifindex, 0); r != nil {
 		if r.Flags&route.RTF_REJECT != 0 {
@@ -66,31 +67,31 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	if src.IsLoopback() && out.Dev != nil {
 		return src, errno.EINVAL
 	}
-	p.group = p.group || out.IsBroadcast(dst)
+	group = group || out.IsBroadcast(dst)
 	if src.IsAny() {
 		switch {
 		case r != nil && !r.Src.IsAny():
 			src = r.Src
-		case p.group: // maybe none: DHCP
+		case group: // maybe none: DHCP
 			src = out.Source(hop)
 		default:
 			src = s.source(out, hop)
 		}
 	}
-	p.ifc = out
 	mtu := uint32(out.MTU)
 	if r != nil && r.MTU != 0 {
 		mtu = max(min(mtu, r.MTU), ipv4.MinMTU)
 	}
-	p.mtu = uint16(min(mtu, 65535))
+	way := path{ifc: out, gen: s.routes.Gen(), mtu: uint16(min(mtu, 65535)), group: group}
 	if feature.PMTUD && s.pmtu != nil {
-		p.mtu = s.pmtu.mtu(dst, p.mtu)
+		way.mtu = s.pmtu.mtu(dst, way.mtu)
 	}
-	if !p.group && out.Dev != nil {
-		if p.neigh = out.Neighbour(s.now, hop); p.neigh == nil {
+	if !group && out.Dev != nil {
+		if way.neigh = out.Neighbour(s.now, hop); way.neigh == nil {
 			return src, errno.ENOBUFS
 		}
 	}
+	*p = way
 	return src, 0
 }
 
@@ -124,6 +125,8 @@ func (s *Stack) interfaceByIndex(i int32) *netif.Interface {
 }
 
 // interfaceWith returns the interface that has address a.
+//
+//go:noinline
 func (s *Stack) interfaceWith(a ipv4.Addr) *netif.Interface {
 	for _, ifc := range s.ifaces {
 		if ifc.IsUp() && ifc.IsLocal(a) {
@@ -139,6 +142,7 @@ func (s *Stack) interfaceWith(a ipv4.Addr) *netif.Interface {
 //go:noinline
 func (s *Stack) isLocal(a ipv4.Addr) bool { return s.interfaceWith(a) != nil }
 
+//go:noinline
 func (s *Stack) isBroadcast(a ipv4.Addr) bool {
 	for _, ifc := range s.ifaces {
 		if ifc.IsBroadcast(a) {

@@ -143,7 +143,7 @@ func New(cfg Config) *Stack {
 	s.tcp.init(s)
 	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 64}
 	s.ids.Seed(s.secret(), s.secret())
-	s.pool = pkt.NewPool(netif.EthernetHeaderLen+ipv4.MinMTU, poolKeep)
+	s.pool = pkt.NewPool(netif.EthernetHeaderLen+1500, poolKeep) // for lo, until there is a device
 	s.ifaces = append(s.ifaces, netif.NewInterface("lo", 1, nil, 0))
 	return s
 }
@@ -185,8 +185,9 @@ func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err er
 	ifc := netif.NewInterface(name, int32(ifindex), dev, s.random())
 	ifc.Out = make([]*pkt.Buf, 0, batch)
 	s.ifaces = append(s.ifaces, ifc)
-	if need := netif.EthernetHeaderLen + dev.MTU(); need > s.pool.Size() {
+	if need := netif.EthernetHeaderLen + dev.MTU(); need > s.pool.Size() || ifindex == 2 && s.tcp.n == 0 {
 		s.pool = pkt.NewPool(need, poolKeep)
+		s.routes.Touch() // lo's MTU follows it
 	}
 	return ifindex, nil
 }
