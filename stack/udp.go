@@ -119,7 +119,7 @@ const udpRcvBuf = 212992 >> (2 * (feature.Full - feature.Profile))
 func (t *udpTable) taken(u *UDP, e ipv4.Endpoint) bool {
 	for x := *t.bucket(e.Port); x != nil; x = x.next {
 		if x.Local.Port == e.Port && (x.Local.Addr == e.Addr || x.Local.Addr.IsAny() || e.Addr.IsAny()) &&
-			u.Flags&x.Flags&udp.ReuseAddr == 0 {
+			u.Flags&x.Flags&udp.ReuseAddr == 0 && (x.Ifindex == u.Ifindex || x.Ifindex == 0 || u.Ifindex == 0) {
 			return true
 		}
 	}

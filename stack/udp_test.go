@@ -40,6 +40,17 @@ func TestUDPBind(t *testing.T) {
 	bind(ep(ipv4.AllHosts, 1000), 0, nil)
 	bind(ep(ipv4.Any, 2000), udp.ReuseAddr, nil)
 	bind(ep(a0(1), 2000), udp.ReuseAddr, nil)
+	// Sockets of different devices don't meet.
+	v := &UDP{}
+	v.Ifindex = eth1
+	for range 2 {
+		if err := h.s.OpenUDP(v, ep(ipv4.Any, 4000), nil); err != nil {
+			t.Error(err)
+		}
+		v = &UDP{}
+		v.Ifindex = eth0
+	}
+	bind(ep(ipv4.Any, 4000), 0, errno.EADDRINUSE)
 	u.Close()
 	u = bind(ep(a0(1), 1000), 0, nil)
 	u.Close()
