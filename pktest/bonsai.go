@@ -65,7 +65,7 @@ func (b *Bonsai) Now() time.Duration { return time.Duration(b.now - bonsaiStart)
 // Setup implements Target.
 func (b *Bonsai) Setup(set Setup) error {
 	// The same sizes in every profile, so that scripts need not care.
-	cfg := stack.Config{Seed: 1, Memory: 4 << 20, RcvBuf: 256 << 10, SndBuf: 256 << 10, MaxConns: 64, MaxTimeWait: 64}
+	cfg := stack.Config{Seed: 1, Memory: 4 << 20, RcvBuf: 256 << 10, SndBuf: 256 << 10, MaxRcvBuf: 256 << 10, MaxSndBuf: 256 << 10, MaxConns: 64, MaxTimeWait: 64}
 	for _, s := range set.Sysctl {
 		if err := b.sysctl(&cfg, s); err != nil {
 			return err

@@ -101,6 +101,9 @@ func (r *runner) inject(e *event) {
 	if err != nil {
 		r.stop(e.pos, err.Error(), "", "")
 	}
+	if n := r.cfg.setup.MTU; len(b) > n {
+		r.stop(e.pos, fmt.Sprintf("a packet of %d bytes does not fit the MTU, %d: --mtu says another", len(b), n), "", "")
+	}
 	if k.proto == ProtoUDP {
 		r.incoming = append(r.incoming, s.p.Data)
 	}
@@ -132,7 +135,11 @@ func (r *runner) build(k *packetEvent, f *flow) Spec {
 	p.Data = make([]byte, k.n)
 	switch k.proto {
 	case ProtoTCP:
-		fillPattern(p.Data, k.seq)
+		from := k.seq
+		if k.flags&SYN != 0 {
+			from++
+		}
+		fillPattern(p.Data, from)
 		if k.flags&ACK != 0 {
 			p.Ack += f.offset
 		}

@@ -178,6 +178,9 @@ func (c *Conn) acceptable(now pkt.Time, s *Segment) ipv4.Drop {
 	// so that two confused peers don't answer each other for ever.
 	if len(s.Payload) > 0 || s.Flags&FIN != 0 {
 		r.acks = max(r.acks, 1)
+		if feature.SACK && before(s.Seq, r.nxt) {
+			c.noteDuplicate(s.Seq, s.Seq+min(uint32(len(s.Payload)), r.nxt-s.Seq))
+		}
 	} else {
 		c.challenge(now)
 	}

@@ -29,7 +29,10 @@ func (c *Conn) negotiateSACK(s *Segment) {
 		c.flags &^= flagSACK
 		return
 	}
-	c.sack = new(sackState)
+	c.sack = &sackState{high: c.snd.una}
+	if feature.RACK {
+		c.sack.rack.round = c.snd.una
+	}
 }
 
 // sackReport is what the next ACKs tell the peer of data that has arrived out of
@@ -88,13 +91,14 @@ func (c *Conn) noteOverlap(lo, hi uint32) {
 func (c *Conn) sackBlocks(b *[maxBlocks]interval, n int) int {
 	x := c.rcv.ooo
 	k := 0
+	first := 0 // of the blocks that are held
 	if d := x.report.dup; d.lo != d.hi {
 		b[0] = d
-		k = 1
+		k, first = 1, 1
 	}
 	for _, seq := range x.report.recent[:x.report.n] {
 		v := x.find(seq)
-		for i := range b[:k] { // two recent segments in one block
+		for i := first; i < k; i++ { // two recent segments in one block
 			if v != nil && b[i] == *v {
 				v = nil
 			}
