@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -204,6 +205,7 @@ func benchmark(b *testing.B, mtu int, up bool) {
 	b.SetBytes(size)
 	b.ReportAllocs()
 	b.ResetTimer()
+	defer cpu(b, int64(b.N)*size)()
 	go func() {
 		buf := make([]byte, size)
 		for range b.N {
@@ -240,4 +242,15 @@ func sum(r io.Reader) (string, error) {
 	h := sha256.New()
 	_, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, 64<<10))
 	return fmt.Sprintf("%x", h.Sum(nil)), err
+}
+
+// cpu reports the processor time, of both ends and the kernel, for each byte.
+func cpu(b *testing.B, bytes int64) func() {
+	used := func() int64 {
+		var r syscall.Rusage
+		syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+		return r.Utime.Nano() + r.Stime.Nano()
+	}
+	before := used()
+	return func() { b.ReportMetric(float64(used()-before)/float64(bytes), "cpu-ns/B") }
 }
