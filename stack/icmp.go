@@ -104,5 +104,5 @@ func (s *Stack) sendICMPError(h *ipv4.Header, p, payload []byte, group bool, typ
 	}
 	b := s.pool.Get()
 	ipv4.PutICMPError(b, typ, code, info, p)
-	s.send(b, &ipv4.Header{Src: h.Dst, Dst: h.Src, Proto: ipv4.ProtoICMP, TTL: s.cfg.TTL, TOS: 0xc0})
+	s.reply(b, h, ipv4.ProtoICMP, s.cfg.TTL, 0xc0)
 }

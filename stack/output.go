@@ -168,14 +168,15 @@ func (s *Stack) sendData(h *ipv4.Header, p *path, head, data []byte) ipv4.Drop {
 	return s.sendIP(b, h, p)
 }
 
-// send sends the payload in b to h.Dst, by the way that the tables give.
-func (s *Stack) send(b *pkt.Buf, h *ipv4.Header) ipv4.Drop {
+// reply sends the payload in b back to the sender of the packet with header h. TCP's
+// goes without fragmentation.
+func (s *Stack) reply(b *pkt.Buf, h *ipv4.Header, proto, ttl, tos uint8) {
 	var p path
-	if _, e := s.route(&p, h.Src, h.Dst, 0); e != 0 {
+	if _, e := s.route(&p, h.Dst, h.Src, 0); e != 0 {
 		s.pool.Put(b)
-		return ipv4.DropNoRoute
+		return
 	}
-	return s.sendIP(b, h, &p)
+	s.sendIP(b, &ipv4.Header{Src: h.Dst, Dst: h.Src, Proto: proto, TTL: ttl, TOS: tos, DF: proto == ipv4.ProtoTCP}, &p)
 }
 
 // sendIP puts the header in front of the payload in b and sends it along p.

@@ -275,9 +275,14 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 		}
 	} else if t := s.tcp.lookupTimeWait(local, remote); t != nil && !(feature.Listen && s.listen != nil && s.reopen(t, seg)) {
 		b := s.pool.Get()
+		expire := t.ExpireAt
 		d, reset = t.Input(s.now, seg, b)
+		if t.ExpireAt != expire { // restarted: no longer the oldest
+			s.tcp.cutTimeWait(t)
+			s.tcp.pushTimeWait(t)
+		}
 		if reset {
-			s.send(b, &ipv4.Header{Src: local.Addr, Dst: remote.Addr, Proto: ipv4.ProtoTCP, TTL: t.TTL, TOS: t.TOS, DF: true})
+			s.reply(b, h, ipv4.ProtoTCP, t.TTL, t.TOS)
 			reset = false
 		} else {
 			s.pool.Put(b)
@@ -289,7 +294,7 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 	if reset {
 		b := s.pool.Get()
 		if tcp.Reset(seg, h.Dst, h.Src, b) {
-			s.send(b, &ipv4.Header{Src: h.Dst, Dst: h.Src, Proto: ipv4.ProtoTCP, TTL: s.cfg.TTL, TOS: h.TOS &^ 3, DF: true})
+			s.reply(b, h, ipv4.ProtoTCP, s.cfg.TTL, h.TOS&^3)
 		} else {
 			s.pool.Put(b)
 		}

@@ -10,7 +10,8 @@ import (
 )
 
 // tcpTable finds connections by their endpoints: a hash table with chains, keyed
-// so that nobody outside can choose ports that collide.
+// so that nobody outside can choose ports that collide. In minimal, which has few
+// connections, it is one chain.
 type tcpTable struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
@@ -22,7 +23,7 @@ type tcpTable struct {
 	orphans int
 
 	tw       []*timeWait // likewise
-	twHead   *timeWait   // by age
+	twHead   *timeWait   // by age, the oldest first
 	twTail   *timeWait
 	twN      int
 	portHint uint32 // RFC 6056 section 3.3.4: next to try, on top of the hash
@@ -34,10 +35,14 @@ type timeWait struct {
 
 	tcp.TimeWaitConn
 	hash *timeWait
+	prev *timeWait // the next older one
 	next *timeWait // the next younger one
 }
 
-const firstBuckets = 4 << (2 * feature.Profile)
+const (
+	hashed       = feature.Profile > feature.Minimal
+	firstBuckets = 1 << (3 * feature.Profile)
+)
 
 func (t *tcpTable) init(s *Stack) {
 	t.env = tcp.Env{
@@ -53,6 +58,9 @@ func (t *tcpTable) init(s *Stack) {
 
 // slot returns the hash of a pair of endpoints.
 func (t *tcpTable) slot(local, remote ipv4.Endpoint) uint32 {
+	if !hashed {
+		return 0
+	}
 	a := uint64(remote.Addr.Uint32())<<32 | uint64(remote.Port)<<16 | uint64(local.Port)
 	hi, lo := bits.Mul64(a^t.key[0], t.mix)
 	hi, lo = bits.Mul64(hi^lo^uint64(local.Addr.Uint32()), t.mix)
@@ -73,7 +81,7 @@ func (t *tcpTable) lookup(local, remote ipv4.Endpoint) *Conn {
 }
 
 func (t *tcpTable) add(c *Conn) {
-	if t.n >= len(t.buckets) {
+	if hashed && t.n >= len(t.buckets) {
 		t.grow()
 	}
 	b := t.bucket(c.Local(), c.Remote())
@@ -154,11 +162,10 @@ func (t *tcpTable) lookupTimeWait(local, remote ipv4.Endpoint) *timeWait {
 
 // addTimeWait adds a connection; the oldest gives way if there are too many.
 func (t *tcpTable) addTimeWait(s *Stack, c tcp.TimeWaitConn) {
-	for t.twN >= s.cfg.MaxTimeWait {
+	if t.twN >= s.cfg.MaxTimeWait {
 		t.removeTimeWait(t.twHead)
-		t.popTimeWait()
 	}
-	if t.twN >= len(t.tw) {
+	if t.tw == nil || hashed && t.twN >= len(t.tw) {
 		t.growTimeWait()
 	}
 	w := &timeWait{TimeWaitConn: c}
@@ -170,44 +177,53 @@ func (t *tcpTable) addTimeWait(s *Stack, c tcp.TimeWaitConn) {
 
 func (t *tcpTable) growTimeWait() {
 	t.tw = make([]*timeWait, max(firstBuckets, 2*len(t.tw)))
+	if !hashed {
+		return
+	}
 	for w := t.twHead; w != nil; w = w.next {
-		if w.ExpireAt != 0 {
-			b := t.twBucket(w.Local, w.Remote)
-			w.hash, *b = *b, w
-		}
+		b := t.twBucket(w.Local, w.Remote)
+		w.hash, *b = *b, w
 	}
 }
 
+// pushTimeWait makes w the youngest.
+//
+//go:noinline
 func (t *tcpTable) pushTimeWait(w *timeWait) {
-	if t.twTail == nil {
+	w.prev = t.twTail
+	t.twTail = w
+	if w.prev == nil {
 		t.twHead = w
 	} else {
-		t.twTail.next = w
+		w.prev.next = w
 	}
-	t.twTail = w
 }
 
-func (t *tcpTable) popTimeWait() {
-	w := t.twHead
-	t.twHead = w.next
-	if t.twHead == nil {
-		t.twTail = nil
+// cutTimeWait takes w out of the list by age.
+//
+//go:noinline
+func (t *tcpTable) cutTimeWait(w *timeWait) {
+	if w.prev == nil {
+		t.twHead = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		t.twTail = w.prev
+	} else {
+		w.next.prev = w.prev
 	}
 	w.next = nil
 }
 
-// removeTimeWait forgets w. It stays in the list by age, marked, until its turn.
+// removeTimeWait forgets w.
 func (t *tcpTable) removeTimeWait(w *timeWait) {
-	if w.ExpireAt == 0 {
-		return
-	}
 	p := t.twBucket(w.Local, w.Remote)
 	for *p != w {
 		p = &(*p).hash
 	}
 	*p = w.hash
-	w.hash = nil
-	w.ExpireAt = 0
+	t.cutTimeWait(w)
 	t.twN--
 }
 
@@ -230,18 +246,10 @@ func (t *tcpTable) evictTimeWait(now pkt.Time, local, remote ipv4.Endpoint) bool
 // pollTimeWait forgets what has waited long enough.
 func (t *tcpTable) pollTimeWait(now pkt.Time) pkt.Time {
 	for w := t.twHead; w != nil; w = t.twHead {
-		switch {
-		case w.ExpireAt == 0:
-			t.popTimeWait()
-		case w.ExpireAt > now && w.ExpireAt <= now+tcp.TimeWaitLen && (w.next == nil || w.next.ExpireAt >= w.ExpireAt || w.next.ExpireAt == 0):
+		if w.ExpireAt > now {
 			return w.ExpireAt
-		case w.ExpireAt > now: // restarted: it is no longer the oldest
-			t.popTimeWait()
-			t.pushTimeWait(w)
-		default:
-			t.removeTimeWait(w)
-			t.popTimeWait()
 		}
+		t.removeTimeWait(w)
 	}
 	return pkt.Never
 }

@@ -6,6 +6,8 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 // node, so that a node's children share a cache line. It is lazy: a deadline that
 // moves out, as with every ACK, leaves the entry where it is; the timer then
 // fires early, finds nothing due and takes its new place.
+//
+// In minimal, which has few connections, it is no heap but a list without order.
 type timerHeap struct {
 	v []timerEntry
 }
@@ -17,10 +19,24 @@ type timerEntry struct {
 
 // next returns when the first timer fires.
 func (h *timerHeap) next() pkt.Time {
-	if len(h.v) == 0 {
-		return pkt.Never
+	if i := h.first(); i < len(h.v) {
+		return h.v[i].at
 	}
-	return h.v[0].at
+	return pkt.Never
+}
+
+// first returns the position of the timer that fires first, if there is one.
+func (h *timerHeap) first() int {
+	if hashed {
+		return 0
+	}
+	k := 0
+	for i := range h.v {
+		if h.v[i].at < h.v[k].at {
+			k = i
+		}
+	}
+	return k
 }
 
 // set makes c's timer fire at at or earlier.
@@ -53,12 +69,14 @@ func (h *timerHeap) remove(c *Conn) {
 		return
 	}
 	h.down(i, last)
-	h.up(int(last.c.timer)-1, last)
+	if hashed {
+		h.up(int(last.c.timer)-1, last)
+	}
 }
 
 // up puts e at i or nearer to the root.
 func (h *timerHeap) up(i int, e timerEntry) {
-	for i > 0 {
+	for hashed && i > 0 {
 		p := (i - 1) / 4
 		if h.v[p].at <= e.at {
 			break
@@ -71,7 +89,7 @@ func (h *timerHeap) up(i int, e timerEntry) {
 
 // down puts e at i or nearer to the leaves.
 func (h *timerHeap) down(i int, e timerEntry) {
-	for {
+	for hashed {
 		k := 4*i + 1
 		if k >= len(h.v) {
 			break
@@ -99,12 +117,13 @@ func (h *timerHeap) put(i int, e timerEntry) {
 // runTimers lets every connection whose deadline has come do what is due.
 func (s *Stack) runTimers() {
 	h := &s.timers
-	for len(h.v) > 0 && h.v[0].at <= s.now {
-		c := h.v[0].c
+	for h.next() <= s.now {
+		i := h.first()
+		c := h.v[i].c
 		at := c.Deadline()
 		switch {
 		case at > s.now && at != pkt.Never:
-			h.down(0, timerEntry{at, c})
+			h.down(i, timerEntry{at, c})
 			continue
 		case at <= s.now:
 			c.Conn.Timeout(s.now)
