@@ -141,7 +141,7 @@ func New(cfg Config) *Stack {
 		s.rng = rand.Uint64()
 	}
 	s.tcp.init(s)
-	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 64}
+	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 16}
 	s.ids.Seed(s.secret(), s.secret())
 	s.pool = pkt.NewPool(netif.EthernetHeaderLen+1500, poolKeep) // for lo, until there is a device
 	s.ifaces = append(s.ifaces, netif.NewInterface("lo", 1, nil, 0))

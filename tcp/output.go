@@ -341,10 +341,11 @@ func (c *Conn) free() uint32 {
 	}
 	n := min(c.Options.RcvBuf-used, 65535<<r.wscale) // what the header can say
 	// When the stack's memory runs out, peers are slowed down: what is still free
-	// is more than anybody may be promised. An empty queue gets a chunk even then.
+	// is more than anybody may be promised. An empty queue gets a chunk even then, or
+	// a full segment: less would leave the peer to its silly window avoidance.
 	left := c.env.Mem.Spare()
 	if r.q.head == nil {
-		left = max(left, pkt.ChunkLen)
+		left = max(left, pkt.ChunkLen, uint32(r.mss))
 	}
 	return min(n, left)
 }
