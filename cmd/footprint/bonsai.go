@@ -1,29 +1,40 @@
 package main
 
-import "github.com/bonsainet/bonsai/internal/feature/table"
+import (
+	"github.com/bonsainet/bonsai/cmd/footprint/lab"
+	"github.com/bonsainet/bonsai/internal/feature/table"
+)
 
 const refs = "./cmd/footprint/ref/"
 
-// A layer is a program that uses the stack up to some layer. All but the last
-// do the same: connect, write, read, close.
-type layer struct {
-	Name    string
-	Package string
-	Is      string
+// bonsai describes this module: its features are the table's.
+func bonsai() *lab.Project {
+	p := &lab.Project{
+		Base: refs + "empty",
+		Main: "+socket",
+		Programs: []lab.Program{
+			{Name: "core", Package: refs + "core", Is: "stack and tcp alone, driven by a loop over a stub device"},
+			{Name: "+socket", Package: refs + "socket", Is: "blocking sockets over a stub device: the reference client"},
+			{Name: "+gonet", Package: refs + "gonet", Is: "net.Conn over a stub device"},
+			{Name: "+tap", Package: refs + "tap", Is: "net.Conn over a Linux TAP device"},
+			{Name: "+all", Package: refs + "all", Is: "blocking sockets, every call that they have"},
+			{Name: "net.Dial", Package: refs + "netdial", Is: "for comparison: package net and the kernel's TCP", Fixed: true},
+		},
+	}
+	for _, name := range table.Profiles {
+		p.Profiles = append(p.Profiles, lab.Profile{Name: name, Tags: name})
+	}
+	for _, r := range table.Rows {
+		f := lab.Feature{Name: r.Name, Add: "with_" + r.Name, Remove: "no_" + r.Name, Needs: r.Needs}
+		for i, name := range table.Profiles {
+			if r.Has(i) {
+				f.In = append(f.In, name)
+			}
+		}
+		p.Features = append(p.Features, f)
+	}
+	return p
 }
-
-var empty = refs + "empty"
-
-var layers = []layer{
-	{"core", refs + "core", "stack and tcp alone, driven by a loop over a stub device"},
-	{"+socket", refs + "socket", "blocking sockets over a stub device"},
-	{"+gonet", refs + "gonet", "net.Conn over a stub device"},
-	{"+tap", refs + "tap", "net.Conn over a Linux TAP device"},
-	netDial,
-}
-
-// netDial does not use the stack, so it is the same in every profile.
-var netDial = layer{"net.Dial", refs + "netdial", "for comparison: package net and the kernel's TCP"}
 
 // A budget is what a profile may add to an empty program.
 type budget struct {
@@ -33,18 +44,12 @@ type budget struct {
 	Flash   int64  `json:"flash"` // all sections but bss
 }
 
-var budgets = []budget{
-	{"minimal", "+socket", 60_000, 140_000},
-	{"client", "+socket", 110_000, 250_000},
-}
-
-func budgetOf(profile, layer string) *budget {
-	for i := range budgets {
-		if budgets[i].Profile == profile && budgets[i].Layer == layer {
-			return &budgets[i]
-		}
-	}
-	return nil
+// targets are what this module aims at. The budgets that it keeps are in
+// footprint.json.
+var targets = []budget{
+	{"minimal", "+socket", 50_000, 115_000},
+	{"client", "+socket", 90_000, 200_000},
+	{"full", "+socket", 260_000, 560_000},
 }
 
 // A reference is the size of another stack, as published or measured.
@@ -72,13 +77,4 @@ var references = []reference{
 	{"smoltcp 0.13 (Rust)", 54_768, 0, measured},
 	{"lneto 0.3.2 (Go): its own text, and all that it drags in", 79_142, 1_130_000, measured},
 	{"gVisor netstack 20260905 (Go), TCP client on a TAP", 1_310_000, 3_390_000, measured},
-}
-
-// profileTags returns the tags of what the user calls a profile: the name of
-// one, or a list of tags.
-func profileTags(s string) (string, error) {
-	if msg := table.Check(s); msg != "" {
-		return "", usageError(msg)
-	}
-	return s, nil
 }

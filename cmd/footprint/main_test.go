@@ -8,12 +8,17 @@ import (
 	"testing"
 
 	"github.com/bonsainet/bonsai/cmd/footprint/lab"
+	"github.com/bonsainet/bonsai/internal/feature/table"
 )
 
 func TestUsageErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 	for args, want := range map[string]string{
 		"-nope":                    "see go doc ./cmd/footprint",
-		"nope":                     "the commands are",
+		"nope":                     "the commands are none, packages",
+		"packages a b":             "it is footprint packages [PROFILE]",
+		"-arch vax":                "choose amd64, arm64, arm, mipsle, riscv64, wasip1 or all",
+		"-C /":                     "no go.mod here or above",
+		"features nope":            "the profiles are minimal, client, full",
 		"packages minimal,full":    "two profiles, minimal and full: choose one",
 		"packages with_lisen":      "did you mean with_listen?",
 		"packages -layer x client": "unknown layer \"x\": the layers are core +socket",
@@ -54,8 +59,8 @@ func TestPackagesOfAProgram(t *testing.T) {
 }
 
 func TestReportSaysHowFarTheTargetsAre(t *testing.T) {
-	r := report{Go: "go1", Arch: "amd64", References: references, Rows: []row{
-		{Profile: "minimal", Layer: "+socket", Sizes: lab.Sizes{Text: 61_234}, Flash: 130_000},
+	r := report{Go: "go1", Arch: "amd64", References: references, Budgets: targets, Rows: []row{
+		{Profile: "minimal", Layer: "+socket", Sizes: lab.Sizes{Text: 51_234}, Flash: 105_000},
 		{Profile: "client", Layer: "core", Error: "building x: y"},
 	}}
 	var b bytes.Buffer
@@ -75,5 +80,68 @@ func TestNum(t *testing.T) {
 		if got := num(n); got != want {
 			t.Errorf("num(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestTogglesAreTheBuildsThatOtherTestsWalk(t *testing.T) {
+	p := bonsai()
+	if err := p.Check(); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{}
+	for _, b := range table.Builds() {
+		if b.Toggled != nil {
+			want[b.Tags] = true
+		}
+	}
+	for i := range p.Profiles {
+		for _, x := range p.Toggles(&p.Profiles[i]) {
+			if !want[x.Tags] {
+				t.Errorf("%s with %s toggled has tags %s, which are no build", x.Profile, x.Feature, x.Tags)
+			}
+			delete(want, x.Tags)
+			if msg := table.Check(x.Tags); msg != "" {
+				t.Error(msg)
+			}
+		}
+		if bare, _ := p.Bare(&p.Profiles[i]); table.Check(bare) != "" {
+			t.Error(table.Check(bare))
+		}
+	}
+	for tags := range want {
+		t.Errorf("no toggle with tags %s", tags)
+	}
+}
+
+func TestWhatGoesAlongIsCountedOnce(t *testing.T) {
+	rows := []featureRow{
+		{Profile: "full", Feature: "sack", On: true, With: []string{"rack"}, UsedAll: 300},
+		{Profile: "full", Feature: "rack", On: true, UsedAll: 100},
+		{Profile: "full", Feature: "x", On: false, UsedAll: 7},
+		{Profile: "client", Feature: "y", On: true, UsedAll: 7},
+	}
+	if got := singles(rows, "full"); got != 300 {
+		t.Errorf("sum is %d, want 300", got)
+	}
+}
+
+func TestFeaturesReportShowsBothCosts(t *testing.T) {
+	r := featureReport{
+		Profiles: []profileSum{{Profile: "minimal", Left: -5}, {Profile: "full"}},
+		Rows: []featureRow{
+			{Profile: "minimal", Feature: "sack", UsedAll: 1200, Tax: 77},
+			{Profile: "full", Feature: "sack", On: true, With: []string{"rack"}, UsedAll: 1500},
+			{Profile: "full", Feature: "acd", Error: "building x: y"},
+		},
+	}
+	var b bytes.Buffer
+	r.write(&b)
+	for _, want := range []string{"saved when removed", "added when added", "sack (with rack)", "-5 are left", "1,200          1,500         300 sack", "full with acd toggled: building x: y"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	if r.firstError() == nil {
+		t.Error("a build that failed is no error")
 	}
 }

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/bonsainet/bonsai/cmd/footprint/lab"
-	"github.com/bonsainet/bonsai/internal/feature/table"
 )
 
 // A report is the table of profiles and layers.
@@ -22,6 +19,7 @@ type report struct {
 	Rows       []row       `json:"rows"`
 	Budgets    []budget    `json:"budgets"`
 	References []reference `json:"references"`
+	programs   []lab.Program
 }
 
 // A row is what one program adds to the empty one.
@@ -29,38 +27,48 @@ type row struct {
 	Profile string `json:"profile"` // "" for net.Dial
 	Layer   string `json:"layer"`
 	lab.Sizes
-	Flash int64  `json:"flash"`
+	Flash int64  `json:"flash"`           // what is stored: all sections but bss
+	RAM   int64  `json:"ram"`             // what variables take from the start: data and bss
 	Error string `json:"error,omitempty"` // why it could not be built
 }
 
-func profiles(ctx context.Context, b *lab.Builder, arch string) (*report, error) {
-	r := &report{Go: runtime.Version(), Arch: arch, Budgets: budgets, References: references}
-	base, err := b.Measure(ctx, lab.Target{Package: empty, GOARCH: arch})
+func (t *tool) profiles(ctx context.Context) (*report, error) {
+	r := &report{Go: t.goVersion, Arch: t.arch.name, Budgets: t.budgets, References: t.references, programs: t.p.Programs}
+	base, err := t.b.Measure(ctx, t.target(t.p.Base))
 	if err != nil {
 		return nil, err
 	}
 	r.Empty = base.Sizes
 	var targets []lab.Target
-	for _, p := range table.Profiles {
-		for _, l := range layers {
-			if l == netDial {
-				continue
+	add := func(profile, tags string, l *lab.Program) {
+		x := t.target(l.Package)
+		x.Tags = tags
+		r.Rows = append(r.Rows, row{Profile: profile, Layer: l.Name})
+		targets = append(targets, x)
+	}
+	for _, p := range t.p.Profiles {
+		for i := range t.p.Programs {
+			if l := &t.p.Programs[i]; !l.Fixed && t.has(l) {
+				add(p.Name, p.Tags, l)
 			}
-			r.Rows = append(r.Rows, row{Profile: p, Layer: l.Name})
-			targets = append(targets, lab.Target{Package: l.Package, Tags: p, GOARCH: arch})
 		}
 	}
-	r.Rows = append(r.Rows, row{Layer: netDial.Name})
-	targets = append(targets, lab.Target{Package: netDial.Package, GOARCH: arch})
+	for i := range t.p.Programs {
+		if l := &t.p.Programs[i]; l.Fixed && t.has(l) {
+			add("", "", l)
+		}
+	}
+	progress := t.progress(len(targets))
 	lab.Parallel(len(r.Rows), func(i int) {
 		row := &r.Rows[i]
-		bin, err := b.Measure(ctx, targets[i])
+		bin, err := t.b.Measure(ctx, targets[i])
+		progress(row.Profile + " " + row.Layer)
 		if err != nil {
 			row.Error = err.Error()
 			return
 		}
 		row.Sizes = bin.Sizes.Sub(base.Sizes)
-		row.Flash = row.Sizes.Flash()
+		row.Flash, row.RAM = row.Sizes.Flash(), row.Sizes.RAM()
 	})
 	return r, ctx.Err()
 }
@@ -78,31 +86,47 @@ func (r *report) firstError() error {
 func (r *report) write(w io.Writer) {
 	fmt.Fprintf(w, "What the reference client adds to an empty program (linux/%s, %s, stripped), in bytes.\n\n", r.Arch, r.Go)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "profile\tlayer\ttext\trodata\tpclntab\tdata\tall of these\tbss\tfile\t")
+	fmt.Fprintln(t, "profile\tlayer\ttext\trodata\tpclntab\tdata\tflash\tbss\tRAM\tfile\t")
 	for _, x := range r.Rows {
 		if x.Error != "" {
-			fmt.Fprintf(t, "%s\t%s\tnot built\t\t\t\t\t\t\t\n", x.Profile, x.Layer)
+			fmt.Fprintf(t, "%s\t%s\tnot built\t\t\t\t\t\t\t\t\n", x.Profile, x.Layer)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", x.Profile, x.Layer, num(x.Text), num(x.Rodata), num(x.Pclntab),
-			num(x.Data), num(x.Flash), num(x.Bss), num(x.File))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", x.Profile, x.Layer, num(x.Text), num(x.Rodata), num(x.Pclntab),
+			num(x.Data), num(x.Flash), num(x.Bss), num(x.RAM), num(x.File))
 	}
 	e := r.Empty
-	fmt.Fprintf(t, "(empty\tprogram)\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", num(e.Text), num(e.Rodata), num(e.Pclntab), num(e.Data), num(e.Flash()), num(e.Bss), num(e.File))
+	fmt.Fprintf(t, "(empty\tprogram)\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", num(e.Text), num(e.Rodata), num(e.Pclntab),
+		num(e.Data), num(e.Flash()), num(e.Bss), num(e.RAM()), num(e.File))
 	t.Flush()
 
+	fmt.Fprintln(w, "\nFlash is text, rodata, pclntab and data; RAM is data and bss, for systems that execute in place.")
 	fmt.Fprintln(w, "\nLayers, each with those above it:")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, l := range layers {
+	for _, l := range r.programs {
 		fmt.Fprintf(t, "  %s\t%s\n", l.Name, l.Is)
 	}
 	t.Flush()
 
-	fmt.Fprintln(w, "\nTargets (1 KB is 1000 bytes):")
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "profile\tlayer\ttext\ttarget\tdistance\tall but bss\ttarget\tdistance\t")
+	if len(r.Budgets) > 0 && r.Arch == "amd64" {
+		r.writeTargets(w)
+	}
+	if len(r.References) > 0 {
+		r.writeReferences(w)
+	}
 	for _, x := range r.Rows {
-		b := budgetOf(x.Profile, x.Layer)
+		if x.Error != "" {
+			fmt.Fprintf(w, "\nnot built: %s %s: %s\n", x.Profile, x.Layer, x.Error)
+		}
+	}
+}
+
+func (r *report) writeTargets(w io.Writer) {
+	fmt.Fprintln(w, "\nTargets (1 KB is 1000 bytes):")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "profile\tlayer\ttext\ttarget\tdistance\tflash\ttarget\tdistance\t")
+	for _, x := range r.Rows {
+		b := r.target(x.Profile, x.Layer)
 		if b == nil || x.Error != "" {
 			continue
 		}
@@ -110,9 +134,11 @@ func (r *report) write(w io.Writer) {
 			num(x.Flash), num(b.Flash), distance(x.Flash, b.Flash))
 	}
 	t.Flush()
+}
 
+func (r *report) writeReferences(w io.Writer) {
 	fmt.Fprintln(w, "\nOther stacks, machine code and all but bss where known:")
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, x := range r.References {
 		flash := ""
 		if x.Flash > 0 {
@@ -121,33 +147,37 @@ func (r *report) write(w io.Writer) {
 		fmt.Fprintf(t, "  %9s\t%9s\t%s\t%s\n", num(x.Text), flash, x.What, x.Source)
 	}
 	t.Flush()
-	for _, x := range r.Rows {
-		if x.Error != "" {
-			fmt.Fprintf(w, "\nnot built: %s %s: %s\n", x.Profile, x.Layer, x.Error)
-		}
-	}
 }
 
-// pair builds the program of a layer and the empty one.
-func pair(ctx context.Context, b *lab.Builder, arch, profile, layerName string) (bin, base *lab.Binary, l *layer, err error) {
-	tags, err := profileTags(profile)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	var names string
-	for i := range layers {
-		names += " " + layers[i].Name
-		if strings.TrimPrefix(layers[i].Name, "+") == strings.TrimPrefix(layerName, "+") {
-			l = &layers[i]
+// target returns what the project aims at, or nil.
+func (r *report) target(profile, layer string) *budget {
+	for i := range r.Budgets {
+		if b := &r.Budgets[i]; b.Profile == profile && b.Layer == layer {
+			return b
 		}
 	}
-	if l == nil {
-		return nil, nil, nil, usageError(fmt.Sprintf("unknown layer %q: the layers are%s", layerName, names))
+	return nil
+}
+
+// pair builds the program that was asked for, and the empty one.
+func (t *tool) pair(ctx context.Context, profile string) (bin, base *lab.Binary, l *lab.Program, err error) {
+	if l, err = t.program(); err != nil {
+		return nil, nil, nil, err
 	}
-	targets := [...]lab.Target{{Package: l.Package, Tags: tags, GOARCH: arch}, {Package: empty, GOARCH: arch}}
+	if isFile(l.Package) {
+		if bin, err = lab.Read(l.Package); err == nil && len(bin.Symbols) == 0 {
+			err = fmt.Errorf("%s has no symbol table: build it without -ldflags=-s", l.Package)
+		}
+		return bin, &lab.Binary{}, l, err
+	}
+	x := t.target(l.Package)
+	if x.Tags, err = t.tags(profile); err != nil {
+		return nil, nil, nil, err
+	}
+	targets := [...]lab.Target{x, t.target(t.p.Base)}
 	var bins [2]*lab.Binary
 	var errs [2]error
-	lab.Parallel(2, func(i int) { bins[i], errs[i] = b.Measure(ctx, targets[i]) })
+	lab.Parallel(2, func(i int) { bins[i], errs[i] = t.b.Measure(ctx, targets[i]) })
 	return bins[0], bins[1], l, cmp.Or(errs[0], errs[1])
 }
 
@@ -158,8 +188,8 @@ type packageReport struct {
 	lab.Shares
 }
 
-func packages(ctx context.Context, b *lab.Builder, arch, profile, layerName string) (*packageReport, error) {
-	bin, base, l, err := pair(ctx, b, arch, profile, layerName)
+func (t *tool) packages(ctx context.Context, profile string) (*packageReport, error) {
+	bin, base, l, err := t.pair(ctx, profile)
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +203,8 @@ type symbolReport struct {
 	Symbols []lab.Share `json:"symbols"`
 }
 
-func symbols(ctx context.Context, b *lab.Builder, arch, profile, layerName string) (*symbolReport, error) {
-	bin, base, l, err := pair(ctx, b, arch, profile, layerName)
+func (t *tool) symbols(ctx context.Context, profile string) (*symbolReport, error) {
+	bin, base, l, err := t.pair(ctx, profile)
 	if err != nil {
 		return nil, err
 	}
@@ -236,4 +266,32 @@ func num(n int64) string {
 		return fmt.Sprint(n)
 	}
 	return fmt.Sprintf("%s,%03d", num(n/1000), n%1000)
+}
+
+// writeMatrix prints text and flash of each program for each kind of machine.
+func writeMatrix(w io.Writer, reports []*report) {
+	fmt.Fprintf(w, "What each program adds to an empty one (%s, stripped): text / flash, in bytes.\n\n", reports[0].Go)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "profile\tlayer\t")
+	for _, r := range reports {
+		fmt.Fprintf(t, "%s\t", r.Arch)
+	}
+	fmt.Fprintln(t)
+	for _, x := range reports[0].Rows {
+		fmt.Fprintf(t, "%s\t%s\t", x.Profile, x.Layer)
+		for _, r := range reports {
+			cell := "-"
+			for _, y := range r.Rows {
+				if y.Profile == x.Profile && y.Layer == x.Layer {
+					cell = num(y.Text) + " / " + num(y.Flash)
+					if y.Error != "" {
+						cell = "not built"
+					}
+				}
+			}
+			fmt.Fprintf(t, "%s\t", cell)
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
 }

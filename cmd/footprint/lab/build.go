@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"os"
@@ -24,12 +25,14 @@ type Target struct {
 
 // A Builder builds programs in a folder of its own.
 type Builder struct {
-	Dir string // of the module
-	Out string // for the programs
-	seq struct {
+	Dir   string // of the module
+	Out   string // for the programs
+	Cache string // for what was measured; "" for none
+	seq   struct {
 		sync.Mutex
 		n int
 	}
+	content content
 }
 
 // NewBuilder returns a Builder for the module in dir. Close removes what it
@@ -52,7 +55,7 @@ func (b *Builder) Build(ctx context.Context, t Target) (string, error) {
 	b.seq.n++
 	out := filepath.Join(b.Out, fmt.Sprintf("%s-%d", filepath.Base(t.Package), b.seq.n))
 	b.seq.Unlock()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-tags="+t.Tags, "-o", out, t.Package)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-tags="+padded(t.Tags), "-o", out, t.Package)
 	cmd.Dir = b.Dir
 	// What a program costs must not depend on who asks.
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0", "GOEXPERIMENT=", "GOAMD64=v1",
@@ -69,14 +72,58 @@ func (b *Builder) Build(ctx context.Context, t Target) (string, error) {
 	return out, nil
 }
 
-// Measure builds t and reads the result.
+// Measure builds t and reads the result, unless that is in the cache.
 func (b *Builder) Measure(ctx context.Context, t Target) (*Binary, error) {
-	path, err := b.Build(ctx, t)
-	if err != nil {
-		return nil, err
+	var bin *Binary
+	data, err := b.cached(t, "measure", func() ([]byte, error) {
+		path, err := b.Build(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		defer os.Remove(path)
+		if bin, err = Read(path); err != nil {
+			return nil, err
+		}
+		var buf bytes.Buffer
+		err = gob.NewEncoder(&buf).Encode(bin)
+		return buf.Bytes(), err
+	})
+	if err != nil || bin != nil {
+		return bin, err
 	}
-	defer os.Remove(path)
-	return Read(path)
+	bin = new(Binary)
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(bin); err != nil {
+		return nil, fmt.Errorf("the cache in %s is damaged: remove it (%v)", b.Cache, err)
+	}
+	return bin, nil
+}
+
+// Run builds t, runs it and returns what it prints, unless that is in the
+// cache.
+func (b *Builder) Run(ctx context.Context, t Target) ([]byte, error) {
+	return b.cached(t, "run", func() ([]byte, error) {
+		path, err := b.Build(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		defer os.Remove(path)
+		var out, msgs bytes.Buffer
+		cmd := exec.CommandContext(ctx, path)
+		cmd.Stdout, cmd.Stderr = &out, &msgs
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("running %s with tags %q: %v: %s", t.Package, t.Tags, err, firstError(msgs.String(), err))
+		}
+		return out.Bytes(), nil
+	})
+}
+
+// padded makes lists of tags equally long, with a tag that nothing asks for: the
+// go command writes the list into each program, and that must not count.
+func padded(tags string) string {
+	if tags != "" {
+		tags += ","
+	}
+	return tags + strings.Repeat("_", max(1, 400-len(tags)))
 }
 
 // firstError returns the first line of what the go command printed that says
@@ -112,4 +159,22 @@ func Parallel(n int, f func(i int)) {
 		}()
 	}
 	wg.Wait()
+}
+
+// Empty writes a program that does nothing, and returns its file, to be built as
+// a Target.
+func (b *Builder) Empty() (string, error) {
+	file := filepath.Join(b.Out, "empty.go")
+	return file, os.WriteFile(file, []byte("package main\n\nfunc main() {}\n"), 0o666)
+}
+
+// GoVersion returns the version of the go command in dir, or "".
+func GoVersion(dir string) string {
+	cmd := exec.Command("go", "env", "GOVERSION")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
