@@ -219,6 +219,7 @@ func TestC21FragmentsLargeDatagrams(t *testing.T) {
 }
 
 func TestC21LargeDatagramsDoNotStayInThePool(t *testing.T) {
+	needReassembly(t)
 	if !feature.Fragmentation {
 		t.Skip("needs feature fragmentation")
 	}

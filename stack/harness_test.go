@@ -313,7 +313,7 @@ func (h *host) got(u *UDP, want string) {
 		got = e.Error()
 	}
 	if got != want {
-		h.Errorf("received %q, want %q", got, want)
+		h.Errorf("received %d bytes %.60q, want %d bytes %.60q", len(got), got, len(want), want)
 	}
 }
 
