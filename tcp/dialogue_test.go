@@ -845,7 +845,7 @@ func invariant(c *Conn) string {
 		if c.state != SynSent && s.mss == 0 {
 			return "MSS of 0"
 		}
-		if c.state.synchronized() && (c.cc.cwnd == 0 || c.cc.cwnd > infinite) {
+		if c.state.synchronized() && (c.cc.cwnd == 0 && c.flags&flagSACK == 0 || c.cc.cwnd > infinite) {
 			return fmt.Sprintf("cwnd of %d", c.cc.cwnd)
 		}
 	} else if d := c.Deadline(); d != pkt.Never {

@@ -603,7 +603,7 @@ type flight struct {
 }
 
 func runPair(t *testing.T, s *source) {
-	cfg, size := s.byte(), (1+s.n(64))*1500
+	cfg, size, strip := s.byte(), (1+s.n(64))*1500, s.byte()
 	env := [2]*Env{}
 	var m [2]*machine
 	for i := range m {
@@ -658,6 +658,17 @@ func runPair(t *testing.T, s *source) {
 		}
 		if d := Parse(p, ipv4.PseudoSum(src, dst, ipv4.ProtoTCP, len(p)), &seg); d != ipv4.DropNone {
 			t.Fatal(d)
+		}
+		if seg.Flags&SYN != 0 { // a peer, or a box on the way, that knows less than we do
+			if strip&1 != 0 {
+				stripSACK(&seg)
+			}
+			if strip&2 != 0 {
+				seg.HasTS = false
+			}
+			if strip&4 != 0 {
+				seg.WScale = -1
+			}
 		}
 		if c.state == Closed && i == 1 && seg.Flags&(SYN|ACK|RST) == SYN && c.local.Port == 0 {
 			c.Accept(now, &seg, z, a, 1460, 0x7fff_ff00, 9)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 )
 
+func stripSACK(seg *Segment) { seg.SACKPermitted = false }
+
 // fuzzSACK adds SACK blocks, or the permission for them, to a segment.
 func fuzzSACK(s *source, c *Conn, seg *Segment) {
 	if seg.Flags&SYN != 0 {
