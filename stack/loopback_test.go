@@ -29,7 +29,7 @@ func TestLoopbackUDP(t *testing.T) {
 		big := strings.Repeat("0123456789", 6550)
 		h.sendTo(u, big, ep(a0(1), 2000), 0)
 		h.got(v, "198.18.0.1:1000 "+big)
-	} else {
+	} else if !feature.Fragmentation {
 		h.sendTo(u, strings.Repeat("x", 2000), ep(a0(1), 2000), errno.EMSGSIZE)
 	}
 	h.wantNothing()
