@@ -83,6 +83,9 @@ func (f *Flags) Open() (ours, peers netif.Device, err error) {
 	if f.Delay > 0 || f.Rate > 0 {
 		c.Clock = wall.New()
 	}
+	if f.Rate > 0 { // the queue is as long as the round trip, as routers' are
+		c.Path.QueueBytes = max(100*(f.MTU+14), int(f.Rate/8*int64(2*f.Delay)/1e9))
+	}
 	if err := c.Validate(); err != nil {
 		return nil, nil, err
 	}
