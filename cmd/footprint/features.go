@@ -199,9 +199,10 @@ func (r *featureReport) firstError() error {
 }
 
 func (r *featureReport) write(w io.Writer) {
-	fmt.Fprintf(w, "What each feature costs (linux/%s, %s, stripped), in bytes: the difference of two builds.\n"+
-		"The first columns are what the reference client pays; "used" is what a program pays that calls everything, and "imports" the part of\n"+
-		"that which is the standard library's. RAM for each idle established connection: sizeof(socket.Conn), and all of its heap.\n", r.Arch, r.Go)
+	fmt.Fprintf(w, "What each feature costs (linux/%s, %s, stripped), in bytes: the difference of two builds.\n", r.Arch, r.Go)
+	fmt.Fprint(w, `The first columns are what the reference client pays; "used" is what a program pays that calls everything, and "imports" the
+part of that which is the standard library's. RAM is for each idle established connection: sizeof(socket.Conn), and all of its heap.
+`)
 	for _, p := range r.Profiles {
 		fmt.Fprintf(w, "\n%s: the client adds %s to an empty program; a connection has %s bytes, and takes %s of heap.\n",
 			p.Profile, num(p.Client.Flash()), num(p.RAM.SizeofConn), num(p.RAM.HeapConn))
