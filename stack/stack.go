@@ -149,7 +149,7 @@ func New(cfg Config) *Stack {
 }
 
 // poolKeep is how many unused frame buffers a stack keeps.
-const poolKeep = 4 << (3 * feature.Profile)
+const poolKeep = 8 << (3 * feature.Profile)
 
 // random is SplitMix64 (Steele, Lea and Flood, 2014): for what need not be secret.
 //
