@@ -515,6 +515,7 @@ func (c *Conn) Close(now pkt.Time) {
 		return
 	}
 	c.CloseWrite()
+	c.timer.lifeAt = pkt.Never // of keepalive: from now on it would end the connection
 	if c.state == FinWait2 {
 		c.timer.lifeAt = now + c.env.FinTimeout
 	}
