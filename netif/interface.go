@@ -2,6 +2,7 @@ package netif
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/ipv4"
 )
@@ -102,7 +103,7 @@ type Interface struct {
 	Name       string                                  // at most 15 bytes
 	TxQueueLen int32                                   // frames; only remembered
 	Capture    func(now Time, frame []byte, sent bool) // feature pcap: sees every frame
-	ACD        *ACD                                    // feature acd: conflict detection, while it runs
+	ACD        unsafe.Pointer                          // *ACD: feature acd, conflict detection while it runs
 }
 
 // NewInterface returns an interface that is down and has no address: Ethernet

@@ -1,11 +1,15 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 )
+
+func acdOf(i *netif.Interface) *netif.ACD { return (*netif.ACD)(i.ACD) }
 
 // ProbeAddress starts to find out whether another host on the link of interface
 // ifindex has address a (feature acd, RFC 5227), to be used before SIOCSIFADDR. It
@@ -21,9 +25,9 @@ func (s *Stack) ProbeAddress(now pkt.Time, ifindex int, a ipv4.Addr) error {
 		return errno.ENETDOWN
 	}
 	if i.ACD == nil {
-		i.ACD = new(netif.ACD)
+		i.ACD = unsafe.Pointer(new(netif.ACD))
 	}
-	i.ACD.Start(now, a, s.random())
+	acdOf(i).Start(now, a, s.random())
 	return nil
 }
 
@@ -34,28 +38,28 @@ func (s *Stack) AddressState(ifindex int) (netif.ACDState, netif.MAC) {
 	if i == nil || i.ACD == nil {
 		return 0, netif.MAC{}
 	}
-	return i.ACD.State, i.ACD.Other
+	return acdOf(i).State, acdOf(i).Other
 }
 
 // ownACD announces an address that was probed for and has now been configured.
 func (s *Stack) ownACD(i *netif.Interface, a ipv4.Addr) {
-	if i.ACD != nil && i.ACD.Addr == a {
-		i.ACD.Own(s.now)
+	if i.ACD != nil && acdOf(i).Addr == a {
+		acdOf(i).Own(s.now)
 	}
 }
 
 // inputACD shows an ARP packet to the conflict detection of its interface.
-func (s *Stack) inputACD(i *netif.Interface, a *netif.ARP) { i.ACD.Input(s.now, a, &i.HW) }
+func (s *Stack) inputACD(i *netif.Interface, a *netif.ARP) { acdOf(i).Input(s.now, a, &i.HW) }
 
 // pollACD sends the probes and announcements that are due.
 func (s *Stack) pollACD(i *netif.Interface) pkt.Time {
-	if i.ACD.State == netif.ACDOwned && !i.IsLocal(i.ACD.Addr) {
+	if acdOf(i).State == netif.ACDOwned && !i.IsLocal(acdOf(i).Addr) {
 		i.ACD = nil // the address was given up
 		return pkt.Never
 	}
 	var a netif.ARP
 	for {
-		send, next := i.ACD.Poll(s.now, &i.HW, &a)
+		send, next := acdOf(i).Poll(s.now, &i.HW, &a)
 		if !send {
 			return next
 		}

@@ -160,12 +160,12 @@ func (k *checker) tables() {
 			k.fail("%v > %v is out of the table but not of the rest", c.Local(), c.Remote())
 		}
 	}
-	if l := k.s.listen; l != nil {
+	if l := listenOf(k.s); l != nil {
 		for _, l := range l.list {
 			half := 0
 			for _, c := range t.buckets {
 				for ; c != nil; c = c.hash {
-					if c.listener == l {
+					if c.listener == unsafe.Pointer(l) {
 						half++
 					}
 				}

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -29,6 +31,8 @@ type Listener struct {
 // listenTable holds the listeners.
 type listenTable struct{ list []*Listener }
 
+func listenOf(s *Stack) *listenTable { return (*listenTable)(s.listen) }
+
 // find returns the listener for connections to local: one bound to the address
 // goes before one for any.
 func (t *listenTable) find(local ipv4.Endpoint) (best *Listener) {
@@ -49,7 +53,7 @@ func (t *listenTable) find(local ipv4.Endpoint) (best *Listener) {
 // and EADDRNOTAVAIL if the address is not ours.
 func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
 	if s.listen == nil {
-		s.listen = new(listenTable)
+		s.listen = unsafe.Pointer(new(listenTable))
 	}
 	if !local.Addr.IsAny() && !s.isLocal(local.Addr) {
 		return errno.EADDRNOTAVAIL
@@ -59,18 +63,18 @@ func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
 		at := uint32(s.random())
 		for i := uint32(0); i < n && local.Port == 0; i++ {
 			p := s.cfg.PortMin + uint16((at+i)%n)
-			if !s.listen.taken(ipv4.Endpoint{Addr: local.Addr, Port: p}) {
+			if !listenOf(s).taken(ipv4.Endpoint{Addr: local.Addr, Port: p}) {
 				local.Port = p
 			}
 		}
 		if local.Port == 0 {
 			return errno.EADDRINUSE
 		}
-	} else if s.listen.taken(local) {
+	} else if listenOf(s).taken(local) {
 		return errno.EADDRINUSE
 	}
 	l.stack, l.local, l.backlog = s, local, max(backlog, 1)
-	s.listen.list = append(s.listen.list, l)
+	listenOf(s).list = append(listenOf(s).list, l)
 	return nil
 }
 
@@ -105,9 +109,9 @@ func (l *Listener) Close(now pkt.Time) {
 	if s == nil {
 		return
 	}
-	for i, x := range s.listen.list {
+	for i, x := range listenOf(s).list {
 		if x == l {
-			s.listen.list = append(s.listen.list[:i], s.listen.list[i+1:]...)
+			listenOf(s).list = append(listenOf(s).list[:i], listenOf(s).list[i+1:]...)
 			break
 		}
 	}
@@ -120,7 +124,7 @@ func (l *Listener) Close(now pkt.Time) {
 	}
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
-			if c.listener == l {
+			if c.listener == unsafe.Pointer(l) {
 				c.Abort()
 			}
 		}
@@ -130,7 +134,7 @@ func (l *Listener) Close(now pkt.Time) {
 // inputListen is RFC 9293 section 3.10.7.2: a segment for no connection may open
 // one.
 func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ipv4.Drop, reset bool) {
-	l := s.listen.find(local)
+	l := listenOf(s).find(local)
 	if l == nil {
 		return ipv4.DropTCPNoConn, true
 	}
@@ -163,7 +167,7 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 		s.tcp.removeTimeWait(t)
 	}
 	c.Conn.Accept(s.now, seg, local, remote, c.pathMSS(), iss, off)
-	c.listener = l
+	c.listener = unsafe.Pointer(l)
 	l.half++
 	s.tcp.add(c)
 	s.touch(c)
@@ -172,7 +176,7 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 
 // accepted follows a connection of a listener until somebody has it.
 func (s *Stack) accepted(c *Conn, e tcp.Events) {
-	l := c.listener
+	l := (*Listener)(c.listener)
 	switch {
 	case e&tcp.Opened != 0:
 		c.listener = nil
@@ -191,5 +195,5 @@ func (s *Stack) accepted(c *Conn, e tcp.Events) {
 // reopen reports whether seg may begin a new connection in place of t, which
 // lasts until one does.
 func (s *Stack) reopen(t *timeWait, seg *tcp.Segment) bool {
-	return s.listen.find(t.Local) != nil && t.Reopens(seg)
+	return listenOf(s).find(t.Local) != nil && t.Reopens(seg)
 }

@@ -84,7 +84,7 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	}
 	way := path{ifc: out, gen: s.routes.Gen(), mtu: uint16(min(mtu, 65535)), group: group}
 	if feature.PMTUD && s.pmtu != nil {
-		way.mtu = s.pmtu.mtu(dst, way.mtu)
+		way.mtu = pmtuOf(s).mtu(dst, way.mtu)
 	}
 	if !group && out.Dev != nil {
 		if way.neigh = out.Neighbour(s.now, hop); way.neigh == nil {

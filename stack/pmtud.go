@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -24,6 +26,8 @@ const (
 type pmtuTable struct {
 	list []pmtu // the oldest first
 }
+
+func pmtuOf(s *Stack) *pmtuTable { return (*pmtuTable)(s.pmtu) }
 
 type pmtu struct {
 	_ [0]func() // not comparable
@@ -102,9 +106,9 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 // All flows ask their way again.
 func (s *Stack) setPMTU(dst ipv4.Addr, mtu uint16) {
 	if s.pmtu == nil {
-		s.pmtu = new(pmtuTable)
+		s.pmtu = unsafe.Pointer(new(pmtuTable))
 	}
-	t := s.pmtu
+	t := pmtuOf(s)
 	for i := range t.list {
 		if t.list[i].dst == dst {
 			if mtu >= t.list[i].mtu {
@@ -123,7 +127,7 @@ func (s *Stack) setPMTU(dst ipv4.Addr, mtu uint16) {
 
 // pollPMTU forgets what is old, so that larger packets are tried again.
 func (s *Stack) pollPMTU() pkt.Time {
-	t := s.pmtu
+	t := pmtuOf(s)
 	for len(t.list) > 0 && t.list[0].expire <= s.now {
 		t.list = t.list[:copy(t.list, t.list[1:])]
 		s.routes.Touch()

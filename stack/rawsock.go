@@ -36,6 +36,8 @@ type Raw struct {
 
 type rawTable struct{ head *Raw }
 
+func rawOf(s *Stack) *rawTable { return (*rawTable)(s.raw) }
+
 // OpenRaw begins to receive packets of r.Proto. owner is what Ready will return.
 func (s *Stack) OpenRaw(r *Raw, owner unsafe.Pointer) error {
 	if s.cfg.Unprivileged {
@@ -48,13 +50,13 @@ func (s *Stack) OpenRaw(r *Raw, owner unsafe.Pointer) error {
 		return errno.EADDRNOTAVAIL
 	}
 	if s.raw == nil {
-		s.raw = new(rawTable)
+		s.raw = unsafe.Pointer(new(rawTable))
 	}
 	if r.RcvBuf == 0 {
 		r.RcvBuf = udpRcvBuf
 	}
 	r.stack, r.Owner = s, owner
-	r.next, s.raw.head = s.raw.head, r
+	r.next, rawOf(s).head = rawOf(s).head, r
 	return nil
 }
 
@@ -62,7 +64,7 @@ func (s *Stack) OpenRaw(r *Raw, owner unsafe.Pointer) error {
 // there was one.
 func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken bool) {
 	p = p[:h.TotalLen]
-	for r := s.raw.head; r != nil; r = r.next {
+	for r := rawOf(s).head; r != nil; r = r.next {
 		if r.Proto != h.Proto || !r.Local.IsAny() && r.Local != h.Dst || !r.Remote.IsAny() && r.Remote != h.Src {
 			continue
 		}
@@ -165,7 +167,7 @@ func (r *Raw) Close() {
 	if s == nil {
 		return
 	}
-	for p := &s.raw.head; *p != nil; p = &(*p).next {
+	for p := &rawOf(s).head; *p != nil; p = &(*p).next {
 		if *p == r {
 			*p = r.next
 			break

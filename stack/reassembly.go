@@ -1,21 +1,25 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
+
+func reassemblyOf(s *Stack) *ipv4.Reassembly { return (*ipv4.Reassembly)(s.reasm) }
 
 // reassemble takes a fragment. When it completes its datagram, the payload is
 // returned, and h and p become the whole packet's; else payload is nil.
 func (s *Stack) reassemble(h *ipv4.Header, p *[]byte, payload []byte) ([]byte, ipv4.Drop) {
 	if s.reasm == nil {
-		s.reasm = new(ipv4.Reassembly)
+		s.reasm = unsafe.Pointer(new(ipv4.Reassembly))
 	}
-	whole, hdr, d := s.reasm.Input(s.now, h, payload)
-	s.Drops[ipv4.DropReassemblyMemory] += s.reasm.Evicted
-	s.reasm.Evicted = 0
+	whole, hdr, d := reassemblyOf(s).Input(s.now, h, payload)
+	s.Drops[ipv4.DropReassemblyMemory] += reassemblyOf(s).Evicted
+	reassemblyOf(s).Evicted = 0
 	if whole != nil {
-		*h, *p = hdr, s.reasm.Packet()
+		*h, *p = hdr, reassemblyOf(s).Packet()
 	}
 	return whole, d
 }
@@ -24,7 +28,7 @@ func (s *Stack) reassemble(h *ipv4.Header, p *[]byte, payload []byte) ([]byte, i
 // senders.
 func (s *Stack) pollReassembly() pkt.Time {
 	for {
-		quote, d, next := s.reasm.Poll(s.now)
+		quote, d, next := reassemblyOf(s).Poll(s.now)
 		if d == ipv4.DropNone {
 			return next
 		}

@@ -100,7 +100,8 @@ func orDefault(v, d uint32) uint32 {
 	return v
 }
 
-// Stack is a TCP/IPv4 host.
+// Stack is a TCP/IPv4 host. What a feature adds is behind an unsafe.Pointer: see
+// tcp.Conn.
 type Stack struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
@@ -114,16 +115,16 @@ type Stack struct {
 
 	ids       ipv4.IDs
 	icmpLimit ipv4.Bucket
-	reasm     *ipv4.Reassembly // feature reassembly, once a fragment has come
-	pmtu      *pmtuTable       // feature pmtud, once a path was too narrow
-	seg       tcp.Segment      // of the packet in progress
-	known     addrPair         // of the packet before
-	loop      []*pkt.Buf       // packets to ourselves, for the next Poll
+	reasm     unsafe.Pointer // *ipv4.Reassembly: feature reassembly, once a fragment has come
+	pmtu      unsafe.Pointer // *pmtuTable: feature pmtud, once a path was too narrow
+	seg       tcp.Segment    // of the packet in progress
+	known     addrPair       // of the packet before
+	loop      []*pkt.Buf     // packets to ourselves, for the next Poll
 
 	tcp    tcpTable
 	udp    udpTable
-	raw    *rawTable    // feature rawsock, once there is one
-	listen *listenTable // feature listen, once there is one
+	raw    unsafe.Pointer // *rawTable: feature rawsock, once there is one
+	listen unsafe.Pointer // *listenTable: feature listen, once there is one
 	timers timerHeap
 	dirty  connList // connections that may have something to send
 	ready  sockList // sockets whose owner has something to learn

@@ -18,9 +18,9 @@ type Conn struct {
 	tcp.Conn
 	Sock
 	stack    *Stack
-	hash     *Conn // next in the table's bucket
-	next     *Conn // next in the stack's dirty list
-	listener *Listener
+	hash     *Conn          // next in the table's bucket
+	next     *Conn          // next in the stack's dirty list
+	listener unsafe.Pointer // *Listener: feature listen, until it is accepted
 	path     path
 	timer    int32 // position in the timer heap, from 1; 0: not in it
 	is       connFlags

@@ -132,7 +132,7 @@ func (t *tcpTable) choosePort(s *Stack, local ipv4.Addr, remote ipv4.Endpoint) u
 	for _, reuse := range [...]bool{false, true} {
 		for i := uint32(0); i < n; i++ {
 			e := ipv4.Endpoint{Addr: local, Port: uint16(lo + (at+i)%n)}
-			if t.lookup(e, remote) != nil || feature.Listen && s.listen != nil && s.listen.find(e) != nil {
+			if t.lookup(e, remote) != nil || feature.Listen && s.listen != nil && listenOf(s).find(e) != nil {
 				continue
 			}
 			if t.lookupTimeWait(e, remote) != nil && !(reuse && t.evictTimeWait(s.now, e, remote)) {

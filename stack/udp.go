@@ -27,12 +27,14 @@ type UDP struct {
 
 // udpTable finds sockets by their port.
 type udpTable struct {
-	buckets [1 << udpBits]*UDP
+	buckets [1 << udpBits]unsafe.Pointer // *UDP: see tcp.Conn
 }
 
 const udpBits = 3 * feature.Profile // 1, 8 or 64 buckets
 
-func (t *udpTable) bucket(port uint16) **UDP { return &t.buckets[port&(1<<udpBits-1)] }
+func (t *udpTable) bucket(port uint16) **UDP {
+	return (**UDP)(unsafe.Pointer(&t.buckets[port&(1<<udpBits-1)]))
+}
 
 // find returns the socket that sends from local to remote.
 func (t *udpTable) find(local, remote ipv4.Endpoint) (best *UDP) {

@@ -16,6 +16,8 @@
 package tcp
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -132,7 +134,7 @@ type Env struct {
 	// connection's buffers, in bytes.
 	MaxRcvBuf, MaxSndBuf uint32
 
-	boards  *scoreboard // free list of the feature sack
+	boards  unsafe.Pointer // *scoreboard: free list of the feature sack
 	nboards int
 }
 
@@ -150,7 +152,8 @@ type Options struct {
 	Keepalive      Keepalive // feature keepalive: see SetKeepalive
 }
 
-// Conn is one connection.
+// Conn is one connection. What a feature adds is behind an unsafe.Pointer, since the
+// descriptor of a struct links those of all types that its fields lead to.
 type Conn struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
@@ -168,8 +171,8 @@ type Conn struct {
 	rtt   rttState
 	cc    reno
 	timer timers
-	sack  *sackState  // feature sack, once negotiated
-	cubic *cubicState // feature cubic, once there was a loss
+	sack  unsafe.Pointer // *sackState: feature sack, once negotiated
+	cubic unsafe.Pointer // *cubicState: feature cubic, once there was a loss
 
 	Options Options
 }
@@ -327,7 +330,7 @@ func (c *Conn) close() {
 	c.timer.clear()
 	c.snd.q.clear(c.env.Mem)
 	if feature.SACK && c.sack != nil {
-		c.sack.release(c.env)
+		sackOf(c).release(c.env)
 	}
 	c.snd.end = c.snd.una
 	c.rcv.acks = 0

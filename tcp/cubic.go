@@ -1,6 +1,10 @@
 package tcp
 
-import "github.com/bonsainet/bonsai/internal/pkt"
+import (
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
 
 const (
 	cubicC    = 0.4
@@ -9,6 +13,8 @@ const (
 	// smaller reduction: "alpha_cubic = 3 * (1 - beta_cubic) / (1 + beta_cubic)".
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
 )
+
+func cubicOf(c *Conn) *cubicState { return (*cubicState)(c.cubic) }
 
 // cubicState is CUBIC (RFC 9438), in segments and seconds. A connection has one
 // from its first loss on.
@@ -25,10 +31,10 @@ type cubicState struct {
 // reduced returns ssthresh after a loss: "ssthresh = FlightSize * beta_cubic"
 // (section 4.6), with fast convergence (section 4.7).
 func (c *Conn) cubicReduced(flight uint32) uint32 {
-	q := c.cubic
+	q := cubicOf(c)
 	if q == nil {
 		q = new(cubicState)
-		c.cubic = q
+		c.cubic = unsafe.Pointer(q)
 	}
 	mss := float64(c.snd.mss)
 	w := float64(c.cc.cwnd) / mss
@@ -45,7 +51,7 @@ func (c *Conn) cubicReduced(flight uint32) uint32 {
 // cubicGrow opens the window in congestion avoidance for n acknowledged bytes:
 // sections 4.2 to 4.5.
 func (c *Conn) cubicGrow(now pkt.Time, n uint32) {
-	q, r := c.cubic, &c.cc
+	q, r := cubicOf(c), &c.cc
 	mss := float64(c.snd.mss)
 	w := float64(r.cwnd) / mss
 	if q.epoch == 0 {

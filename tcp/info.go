@@ -83,7 +83,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	if feature.SACK && c.flags&flagSACK != 0 {
 		i.Options |= InfoSACK
 		if c.sack != nil {
-			i.Sacked = (c.sack.sacked + mss - 1) / mss
+			i.Sacked = (sackOf(c).sacked + mss - 1) / mss
 		}
 	}
 	i.Unacked = (s.nxt - s.una + mss - 1) / mss

@@ -253,7 +253,7 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 	acked := s.Ack - snd.una
 	sack := feature.SACK && c.sack != nil && int32(acked) >= 0
 	if sack {
-		c.sack.input(now, c, s)
+		sackOf(c).input(now, c, s)
 	}
 	if int32(acked) > 0 {
 		c.ackNew(now, s, acked)

@@ -25,7 +25,7 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 	if feature.RACK && c.flags&flagTLPSend != 0 && c.sendProbe(now, b) {
 		return true
 	}
-	if feature.SACK && c.sack != nil && c.sack.lost > 0 {
+	if feature.SACK && c.sack != nil && sackOf(c).lost > 0 {
 		if c.sackRetransmit(now, b) {
 			return true
 		}
@@ -128,7 +128,7 @@ func (c *Conn) synWindow() uint32 {
 func (c *Conn) flight() uint32 {
 	s := &c.snd
 	if feature.SACK && c.sack != nil {
-		return s.nxt - s.una - c.sack.sacked - c.sack.lost
+		return s.nxt - s.una - sackOf(c).sacked - sackOf(c).lost
 	}
 	if c.flags&flagRecovery == 0 && before(s.rtx, s.rtxEnd) {
 		return s.rtx - s.una
@@ -241,7 +241,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	s.rtx, s.rtxEnd = s.nxt, s.nxt
 	if feature.SACK && c.sack != nil {
-		c.sack.sent(c.env, now, seq, s.nxt)
+		sackOf(c).sent(c.env, now, seq, s.nxt)
 	}
 	if c.flags&flagTiming == 0 {
 		c.startTiming(now, seq)
@@ -284,7 +284,7 @@ func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	c.armRetransmit(now)
 	if feature.SACK && c.sack != nil {
 		if c.flags&flagRecovery != 0 {
-			c.sack.prr.out += n
+			sackOf(c).prr.out += n
 		}
 		if feature.RACK {
 			c.armProbe(now)

@@ -18,7 +18,7 @@ func (c *Conn) Resegment() {
 	}
 	c.flags &^= flagTiming
 	if feature.SACK && c.sack != nil {
-		c.sack.timeout()
+		sackOf(c).timeout()
 		c.flags |= flagLoss // no reduction for these
 		c.cc.recover = s.nxt
 		return

@@ -57,7 +57,7 @@ func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high 
 // each round in which a retransmission proved to be needless, up to SRTT.
 func (k *rackState) window(c *Conn) pkt.Time {
 	if c.flags&flagReordering == 0 &&
-		(c.flags&(flagRecovery|flagLoss) != 0 || c.sack.sacked >= 3*uint32(c.snd.mss)) {
+		(c.flags&(flagRecovery|flagLoss) != 0 || sackOf(c).sacked >= 3*uint32(c.snd.mss)) {
 		return 0
 	}
 	return pkt.Time(min(uint32(k.mult+1)*(k.min/4), c.rtt.srtt)) * pkt.Microsecond
@@ -68,14 +68,14 @@ func (k *rackState) window(c *Conn) pkt.Time {
 func (k *rackState) detect(now pkt.Time, c *Conn) (wait pkt.Time) {
 	reo := k.window(c)
 	due := pkt.Time(k.rtt)*pkt.Microsecond + reo
-	v := c.sack.runs()
+	v := sackOf(c).runs()
 	for i := range v {
 		r := &v[i]
 		if r.is&(runSacked|runLost) != 0 || r.at > k.at || r.at == k.at && !before(r.hi, k.end) {
 			continue
 		}
 		if left := r.at + due - now; left <= 0 {
-			c.sack.lose(r)
+			sackOf(c).lose(r)
 		} else {
 			wait = max(wait, left)
 		}
@@ -85,7 +85,7 @@ func (k *rackState) detect(now pkt.Time, c *Conn) (wait pkt.Time) {
 
 // rackAck follows an ACK that moved snd.una by n.
 func (c *Conn) rackAck(now pkt.Time, n uint32) {
-	st := c.sack
+	st := sackOf(c)
 	k := &st.rack
 	if st.dsack && !before(c.snd.una, k.round) {
 		// "RACK.reo_wnd_mult += 1 [...] once per round trip": what was sent again had
@@ -117,13 +117,13 @@ func (c *Conn) rackAck(now pkt.Time, n uint32) {
 func (c *Conn) rackTimeout(now pkt.Time) {
 	c.flags &^= flagReo
 	c.timer.rtxAt = now + c.rtt.rto()
-	k := &c.sack.rack
+	k := &sackOf(c).rack
 	if wait := k.detect(now, c); wait > 0 {
 		c.timer.rtxAt = now + wait
 		c.flags |= flagReo
 	}
-	if c.sack.lost > 0 && c.flags&(flagRecovery|flagLoss) == 0 {
-		c.sack.delivered = 0
+	if sackOf(c).lost > 0 && c.flags&(flagRecovery|flagLoss) == 0 {
+		sackOf(c).delivered = 0
 		c.beginRecovery()
 		c.prrAck(false)
 	} else if c.flags&flagRecovery != 0 {
@@ -136,7 +136,7 @@ func (c *Conn) rackTimeout(now pkt.Time) {
 func (c *Conn) armProbe(now pkt.Time) {
 	t, s := &c.timer, &c.snd
 	if c.flags&(flagRecovery|flagLoss|flagPersist|flagTLPOut|flagReo) != 0 || t.retries > 0 ||
-		c.sack.sacked > 0 || s.una == s.nxt || t.rtxAt == pkt.Never {
+		sackOf(c).sacked > 0 || s.una == s.nxt || t.rtxAt == pkt.Never {
 		return
 	}
 	pto := pkt.Second
@@ -169,7 +169,7 @@ func (c *Conn) probeTimeout(now pkt.Time) {
 // sendProbe sends it.
 func (c *Conn) sendProbe(now pkt.Time, b *pkt.Buf) bool {
 	c.flags &^= flagTLPSend
-	s, st := &c.snd, c.sack
+	s, st := &c.snd, sackOf(c)
 	end := s.nxt
 	c.flags &^= flagTLPResent
 	if s.end != s.nxt && c.flags&flagFinSent == 0 {
@@ -205,12 +205,12 @@ func (c *Conn) sendProbe(now pkt.Time, b *pkt.Buf) bool {
 // whose ACK shows no duplicate has repaired a loss, which the congestion window
 // has to answer for.
 func (c *Conn) tlpAck(n uint32) {
-	k := &c.sack.rack
+	k := &sackOf(c).rack
 	if c.flags&flagTLPOut == 0 || before(c.snd.una, k.tlpEnd) {
 		return
 	}
 	switch {
-	case c.flags&flagTLPResent == 0 || c.sack.dsack:
+	case c.flags&flagTLPResent == 0 || sackOf(c).dsack:
 	case n > 0 && c.flags&(flagRecovery|flagLoss) == 0:
 		c.cc.ssthresh = c.cc.reduced(c)
 		c.cc.cwnd = c.cc.ssthresh

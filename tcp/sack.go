@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
@@ -29,9 +31,9 @@ func (c *Conn) negotiateSACK(s *Segment) {
 		c.flags &^= flagSACK
 		return
 	}
-	c.sack = &sackState{high: c.snd.una}
+	c.sack = unsafe.Pointer(&sackState{high: c.snd.una})
 	if feature.RACK {
-		c.sack.rack.round = c.snd.una
+		sackOf(c).rack.round = c.snd.una
 	}
 }
 
@@ -181,6 +183,9 @@ type scoreboard struct {
 // keepBoards is how many unused scoreboards an Env keeps.
 const keepBoards = 16
 
+// sackOf returns the state of the feature, nil unless both sides have it.
+func sackOf(c *Conn) *sackState { return (*sackState)(c.sack) }
+
 // sackState is the sender's side: what was sent, and what is known of its fate.
 type sackState struct {
 	_ [0]func() // not comparable
@@ -207,10 +212,10 @@ func (st *sackState) runs() []run {
 func (st *sackState) sent(e *Env, now pkt.Time, lo, hi uint32) {
 	b := st.board
 	if b == nil {
-		if b = e.boards; b == nil {
+		if b = (*scoreboard)(e.boards); b == nil {
 			b = new(scoreboard)
 		} else {
-			e.boards = b.next
+			e.boards = unsafe.Pointer(b.next)
 			e.nboards--
 		}
 		b.next, b.first, b.n = nil, 0, 0
@@ -276,7 +281,7 @@ func (st *sackState) release(e *Env) {
 	if b := st.board; b != nil {
 		st.board = nil
 		if e.nboards < keepBoards {
-			b.next, e.boards = e.boards, b
+			b.next, e.boards = (*scoreboard)(e.boards), unsafe.Pointer(b)
 			e.nboards++
 		}
 	}

@@ -29,7 +29,7 @@ func fuzzSACK(s *source, c *Conn, seg *Segment) {
 
 // sackInvariant returns what is wrong with the scoreboard of c, if anything.
 func sackInvariant(c *Conn) string {
-	st := c.sack
+	st := sackOf(c)
 	if st == nil || c.state == Closed {
 		return ""
 	}

@@ -16,7 +16,7 @@ type prrState struct {
 // sackAck follows an ACK, after snd.una has moved by n: find losses, begin or end
 // recovery, and set the congestion window.
 func (c *Conn) sackAck(now pkt.Time, n uint32) {
-	st := c.sack
+	st := sackOf(c)
 	before0 := st.lost
 	if feature.RACK {
 		c.rackAck(now, n)
@@ -43,7 +43,7 @@ func (c *Conn) sackAck(now pkt.Time, n uint32) {
 
 // beginRecovery reduces the window once for all losses of this flight.
 func (c *Conn) beginRecovery() {
-	st := c.sack
+	st := sackOf(c)
 	c.cc.ssthresh = c.cc.reduced(c)
 	c.cc.recover = c.snd.nxt
 	c.flags |= flagRecovery
@@ -61,7 +61,7 @@ func (c *Conn) endRecovery() {
 // prrAck sets the window for what this ACK lets out: RFC 9937 section 6. safe says
 // that it moved snd.una and showed no new loss.
 func (c *Conn) prrAck(safe bool) {
-	st := c.sack
+	st := sackOf(c)
 	p := &st.prr
 	mss := uint32(c.snd.mss)
 	p.delivered += st.delivered
@@ -85,7 +85,7 @@ func (c *Conn) prrAck(safe bool) {
 
 // sackRetransmit sends the next piece that is lost, as the window allows.
 func (c *Conn) sackRetransmit(now pkt.Time, b *pkt.Buf) bool {
-	st, s := c.sack, &c.snd
+	st, s := sackOf(c), &c.snd
 	r := st.nextLost(c.segmentSize())
 	if r == nil {
 		return false

@@ -102,7 +102,7 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	}
 	c.cc.timeout(c)
 	if feature.SACK && c.sack != nil {
-		c.sack.timeout()
+		sackOf(c).timeout()
 		c.flags = c.flags&^flagTLPOut | flagLoss
 		return
 	}
