@@ -278,11 +278,18 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 
 // windowOpens ends a time of waiting for the peer's reader.
 func (c *Conn) windowOpens() {
+	s := &c.snd
 	c.timer.retries = 0
-	if c.flags&flagPersist != 0 {
+	switch {
+	case c.flags&flagPersist != 0:
 		c.timer.stopRetransmit(c) // Output arms it again, should this not suffice
-	} else { // it was closed on what we had sent, which then was for nothing
-		c.snd.rtx, c.snd.rtxEnd = c.snd.una, c.snd.nxt
+	// Else it was closed on what we had sent, which then was for nothing.
+	case feature.SACK && c.sack != nil && s.una != s.nxt:
+		c.sack.timeout()
+		c.flags |= flagLoss
+		c.cc.recover = s.nxt
+	default:
+		s.rtx, s.rtxEnd = s.una, s.nxt
 	}
 }
 

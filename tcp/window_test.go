@@ -130,7 +130,19 @@ func TestC80ShrunkWindow(t *testing.T) {
 }
 
 func TestC80WindowShrunkToNothingForAnHour(t *testing.T) {
-	d := established(t)
+	shrunkForAnHour(t, mss(1460))
+}
+
+func TestC80WindowShrunkToNothingForAnHourWithSACK(t *testing.T) {
+	if !feature.On("sack") {
+		t.Skip("needs feature sack")
+	}
+	shrunkForAnHour(t, mss(1460), rawOptions(optNop, optNop, 4, 2))
+}
+
+func shrunkForAnHour(t *testing.T, syn ...part) {
+	d := newDialogue(t)
+	d.connect(syn...)
 	d.write(1460)
 	d.want("data", PSH|ACK, octets(1460))
 	d.recv(ACK, ack(1), win(0))
