@@ -285,7 +285,7 @@ func (c *Conn) windowOpens() {
 		c.timer.stopRetransmit(c) // Output arms it again, should this not suffice
 	// Else it was closed on what we had sent, which then was for nothing.
 	case feature.SACK && c.sack != nil && s.una != s.nxt:
-		c.sack.timeout()
+		sackOf(c).timeout()
 		c.flags |= flagLoss
 		c.cc.recover = s.nxt
 	default:
