@@ -30,7 +30,7 @@ func fuzzSACK(s *source, c *Conn, seg *Segment) {
 // sackInvariant returns what is wrong with the scoreboard of c, if anything.
 func sackInvariant(c *Conn) string {
 	st := sackOf(c)
-	if st == nil || c.state == Closed {
+	if c.sack == nil || c.state == Closed {
 		return ""
 	}
 	sacked, lost := uint32(0), uint32(0)
