@@ -95,6 +95,9 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	}
 	c.rtt.expired()
 	t.rtxAt = now + c.rtt.rto()
+	if u := c.Options.UserTimeout; u != 0 && t.firstRtx+u > now {
+		t.rtxAt = min(t.rtxAt, t.firstRtx+u) // on time, not when the next retransmission is due
+	}
 	c.flags &^= flagTiming // Karn: no sample from what is sent twice
 	if c.state == SynSent || c.state == SynReceived {
 		c.flags |= flagSynPending | flagSynLost

@@ -142,7 +142,7 @@ func TestServerThatVanishes(t *testing.T) {
 		}
 		n.Cut()
 		c.Write([]byte("hello?"))
-		timedOut(t, "read", 6*time.Second, func() error {
+		timedOut(t, "read", 2800*time.Millisecond, func() error {
 			_, err := c.Read(make([]byte, 1))
 			return err
 		})
