@@ -265,10 +265,8 @@ func (b *Bonsai) Wait(until time.Duration) {
 func (b *Bonsai) poll() {
 	for {
 		b.next = b.stack.Poll(b.now)
-		for owner, e, ok := b.stack.Ready(); ok; owner, e, ok = b.stack.Ready() {
-			if owner != nil {
-				(*bonsaiSock)(owner).events |= e
-			}
+		for k, e := b.stack.Ready(); k != nil; k, e = b.stack.Ready() {
+			(*bonsaiSock)(k.Data).events |= e
 		}
 		progress := false
 		keep := b.waiting[:0]

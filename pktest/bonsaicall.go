@@ -113,7 +113,8 @@ func (b *Bonsai) socket(c *Call) {
 // initConn gives s a fresh connection.
 func (s *bonsaiSock) initConn(b *Bonsai) {
 	s.conn, s.phase, s.events = new(stack.Conn), idle, 0
-	s.conn.Init(b.stack, unsafe.Pointer(s))
+	s.conn.Init(b.stack)
+	s.conn.Data = unsafe.Pointer(s)
 	for _, o := range s.options {
 		s.conn.SetOption(o.level, o.name, o.v)
 	}
@@ -170,7 +171,8 @@ func (s *bonsaiSock) openUDP(local ipv4.Endpoint) int {
 	if s.udpOpen {
 		return 0
 	}
-	if err := s.b.stack.OpenUDP(s.udp, local, unsafe.Pointer(s)); err != nil {
+	s.udp.Data = unsafe.Pointer(s)
+	if err := s.b.stack.OpenUDP(s.udp, local); err != nil {
 		return errnoOf(err)
 	}
 	s.udpOpen, s.isBound = true, true
@@ -195,7 +197,7 @@ func (s *bonsaiSock) listen(c *Call) {
 		return
 	}
 	l := &stack.Listener{}
-	l.Owner = unsafe.Pointer(s)
+	l.Data = unsafe.Pointer(s)
 	l.New = func() *stack.Conn {
 		child := &bonsaiSock{b: s.b, options: s.options}
 		child.initConn(s.b)
@@ -220,7 +222,7 @@ func (s *bonsaiSock) accept(c *Call) {
 		s.mayWait(c)
 		return
 	}
-	child := (*bonsaiSock)(conn.Owner)
+	child := (*bonsaiSock)(conn.Data)
 	child.nonblock = c.Flags&sockNonblock != 0
 	c.From = addrPort(conn.Remote())
 	c.finish(s.b.newSock(child), 0)

@@ -21,7 +21,8 @@ type Conn struct {
 //go:noinline
 func (s *Stack) NewConn() *Conn {
 	c := &Conn{sock: sock{s: s}}
-	c.eng.Init(s.eng, unsafe.Pointer(&c.sock))
+	c.eng.Init(s.eng)
+	c.eng.Data = unsafe.Pointer(&c.sock)
 	return c
 }
 

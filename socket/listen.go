@@ -17,7 +17,7 @@ type Listener struct {
 
 func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error) {
 	l := &Listener{sock: sock{s: s}}
-	l.eng.Owner = unsafe.Pointer(&l.sock)
+	l.eng.Data = unsafe.Pointer(&l.sock)
 	l.eng.New = l.newConn
 	e := l.lock()
 	if e == 0 {
@@ -37,7 +37,7 @@ func (l *Listener) Accept() (c *Conn, err error) {
 	w, e := l.begin(&l.r)
 	for e == 0 {
 		if ec := l.eng.Accept(); ec != nil {
-			c = (*Conn)(ec.Owner)
+			c = (*Conn)(ec.Data)
 			break
 		}
 		w, e = l.wait(&l.r, w, pkt.Never)

@@ -27,7 +27,8 @@ func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error
 	p.eng.Flags = flags
 	e := p.lock()
 	if e == 0 {
-		e, _ = s.eng.OpenUDP(&p.eng, local, unsafe.Pointer(&p.sock)).(errno.Errno)
+		p.eng.Data = unsafe.Pointer(&p.sock)
+		e, _ = s.eng.OpenUDP(&p.eng, local).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {

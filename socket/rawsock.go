@@ -20,7 +20,8 @@ func (s *Stack) newRaw(proto uint8) (*Raw, error) {
 	r.eng.Proto = proto
 	e := r.lock()
 	if e == 0 {
-		e, _ = s.eng.OpenRaw(&r.eng, unsafe.Pointer(&r.sock)).(errno.Errno)
+		r.eng.Data = unsafe.Pointer(&r.sock)
+		e, _ = s.eng.OpenRaw(&r.eng).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {

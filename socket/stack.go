@@ -139,14 +139,11 @@ func (s *Stack) buffers(n int) []*netif.Buf {
 func (s *Stack) run() {
 	next := s.eng.Poll(s.clock.Now())
 	for {
-		owner, e, ok := s.eng.Ready()
-		if !ok {
+		r, e := s.eng.Ready()
+		if r == nil {
 			break
 		}
-		k := (*sock)(owner)
-		if k == nil { // closed meanwhile
-			continue
-		}
+		k := (*sock)(r.Data)
 		if e&(tcp.Readable|tcp.Failed|stack.Acceptable) != 0 {
 			s.wake(k.r.head)
 		}

@@ -3,7 +3,6 @@ package stack
 import (
 	"bytes"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -31,7 +30,7 @@ func TestCaptureSeesBothDirections(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := new(Conn)
-	c.Init(p.s[0], unsafe.Pointer(c))
+	c.Init(p.s[0])
 	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}); err != nil {
 		t.Fatal(err)
 	}

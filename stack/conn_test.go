@@ -3,7 +3,6 @@ package stack
 import (
 	"slices"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -21,7 +20,7 @@ func lonely(t *testing.T, cfg Config) *pair {
 
 func (p *pair) newConn(i int) *Conn {
 	c := new(Conn)
-	c.Init(p.s[i], unsafe.Pointer(c))
+	c.Init(p.s[i])
 	return c
 }
 
@@ -62,7 +61,7 @@ func TestC56LocalAddressByRouteOrByTheCaller(t *testing.T) {
 		{ep(ipv4.Addr{}, 0), ep(a0(2), 0), ipv4.Addr{}, errno.EADDRNOTAVAIL},
 	} {
 		x := new(Conn)
-		x.Init(h.s, unsafe.Pointer(x))
+		x.Init(h.s)
 		err := h.s.Connect(h.now, x, c.local, c.remote)
 		if err != c.err || err == nil && x.Local().Addr != c.want {
 			t.Errorf("from %v to %v: %v, %v", c.local, c.remote, x.Local(), err)

@@ -3,7 +3,6 @@ package stack
 import (
 	"fmt"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -277,7 +276,7 @@ func (z *fuzzRun) op(op byte) (polled bool) {
 		z.option(z.byte(), z.byte(), z.word())
 	case opReady:
 		for range 10 {
-			if _, e, ok := s.Ready(); ok && e == 0 {
+			if k, e := s.Ready(); k != nil && e == 0 {
 				z.t.Fatal("Ready without an event")
 			}
 		}
@@ -307,7 +306,7 @@ var fuzzAddr = ipv4.Addr{198, 18, 0, 1}
 
 func (z *fuzzRun) connect(slot, to byte) {
 	c := new(Conn)
-	c.Init(z.s, unsafe.Pointer(c))
+	c.Init(z.s)
 	dst := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2 + to&3}, Port: 80}
 	var src ipv4.Endpoint
 	switch to & 15 {
@@ -342,11 +341,10 @@ func (z *fuzzRun) listen(port, backlog byte) {
 	}
 	l := &Listener{New: func() *Conn {
 		c := new(Conn)
-		c.Init(z.s, unsafe.Pointer(c))
+		c.Init(z.s)
 		z.k.conns = append(z.k.conns, c)
 		return c
 	}}
-	l.Owner = unsafe.Pointer(l)
 	if z.s.Listen(l, ipv4.Endpoint{Port: 80 + uint16(port&1)}, int(backlog&7)) == nil {
 		z.listener = l
 	}
@@ -381,7 +379,7 @@ func (z *fuzzRun) datagramSockets(op byte) {
 			if how&1 != 0 {
 				u.Flags = udp.Broadcast | udp.RecvErr
 			}
-			if s.OpenUDP(u, ipv4.Endpoint{Port: 53 + uint16(i)}, unsafe.Pointer(u)) != nil {
+			if s.OpenUDP(u, ipv4.Endpoint{Port: 53 + uint16(i)}) != nil {
 				return
 			}
 			z.udps[i] = u
@@ -419,7 +417,7 @@ func (z *fuzzRun) datagramSockets(op byte) {
 		switch {
 		case z.raw == nil:
 			z.raw = &Raw{Proto: []byte{1, 6, 17, 99}[how&3], HdrIncl: how&4 != 0}
-			if z.s.OpenRaw(z.raw, unsafe.Pointer(z.raw)) == nil {
+			if z.s.OpenRaw(z.raw) == nil {
 				z.k.raws = append(z.k.raws, z.raw)
 			}
 		case how&3 == 0:

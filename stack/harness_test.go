@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -283,7 +282,7 @@ func (h *host) drops(want ...any) {
 func (h *host) udp(local ipv4.Endpoint) *UDP {
 	h.Helper()
 	u := new(UDP)
-	if err := h.s.OpenUDP(u, local, unsafe.Pointer(u)); err != nil {
+	if err := h.s.OpenUDP(u, local); err != nil {
 		h.Fatal(err)
 	}
 	return u
@@ -321,7 +320,7 @@ func (h *host) got(u *UDP, want string) {
 func (h *host) dial(remote ipv4.Endpoint) *Conn {
 	h.Helper()
 	c := new(Conn)
-	c.Init(h.s, unsafe.Pointer(c))
+	c.Init(h.s)
 	if err := h.s.Connect(h.now, c, ipv4.Endpoint{}, remote); err != nil {
 		h.Fatal(err)
 	}
@@ -357,8 +356,9 @@ func (p *peer) seg(flags tcp.Flags, opts []byte, data string) packet {
 
 // events returns what Ready says about an owner, all others being left out.
 func (h *host) events(owner any) (all tcp.Events) {
-	for o, e, ok := h.s.Ready(); ok; o, e, ok = h.s.Ready() {
-		if o == reflect.ValueOf(owner).UnsafePointer() {
+	sock := reflect.ValueOf(owner).Elem().FieldByName("Sock").Addr().Interface().(*Sock)
+	for k, e := h.s.Ready(); k != nil; k, e = h.s.Ready() {
+		if k == sock {
 			all |= e
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -175,14 +174,14 @@ func TestC11NeverEmitsLoopbackOrForeignAddresses(t *testing.T) {
 	h.sendTo(u, "x", ep(a0(2), 2000), errno.EINVAL)
 	h.sendTo(u, "x", ep(far, 2000), errno.EINVAL)
 	c := new(Conn)
-	c.Init(h.s, unsafe.Pointer(c))
+	c.Init(h.s)
 	if err := h.s.Connect(h.now, c, ep(ipv4.Loopback, 0), ep(a0(2), 80)); err != errno.EINVAL {
 		t.Errorf("TCP from 127.0.0.1: %v", err)
 	}
 	if err := h.s.Connect(h.now, c, ep(a0(9), 0), ep(a0(2), 80)); err != errno.EADDRNOTAVAIL {
 		t.Errorf("TCP from a foreign address: %v", err)
 	}
-	if err := h.s.OpenUDP(new(UDP), ep(a0(9), 1000), nil); err != errno.EADDRNOTAVAIL {
+	if err := h.s.OpenUDP(new(UDP), ep(a0(9), 1000)); err != errno.EADDRNOTAVAIL {
 		t.Errorf("UDP from a foreign address: %v", err)
 	}
 	// With lo down, 127/8 is not reached by the default route.
@@ -400,7 +399,7 @@ func TestC105ECNIsOff(t *testing.T) {
 	if !feature.Listen {
 		return
 	}
-	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s, unsafe.Pointer(c)); return c }}
+	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s); return c }}
 	if err := h.s.Listen(l, ep(ipv4.Any, 7), 1); err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (l *Listener) Close(now pkt.Time) {
 	for _, c := range l.queue {
 		c.Abort()
 	}
-	l.queue, l.Owner = nil, nil
+	l.queue, l.quiet = nil, true
 	if l.half == 0 {
 		return
 	}

@@ -3,7 +3,6 @@ package stack
 import (
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -61,7 +60,7 @@ func TestLoopbackTCP(t *testing.T) {
 	}
 	h := newHost(t, 1)
 	for i, a := range []ipv4.Addr{ipv4.Loopback, a0(1)} {
-		l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s, unsafe.Pointer(c)); return c }}
+		l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s); return c }}
 		if err := h.s.Listen(l, ep(ipv4.Any, uint16(80+i)), 2); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +103,7 @@ func TestLoopbackTCP(t *testing.T) {
 func TestLoopbackSimultaneousOpenWithOurselves(t *testing.T) {
 	h := newHost(t, 1)
 	c := new(Conn)
-	c.Init(h.s, unsafe.Pointer(c))
+	c.Init(h.s)
 	if err := h.s.Connect(h.now, c, ep(a0(1), 5000), ep(a0(1), 5000)); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +152,7 @@ func TestLoopbackConversationLetsOthersIn(t *testing.T) {
 	// A reset begets none, but a crafted echo reply storm would: what we inject here
 	// is an echo request that we answer ourselves, from ourselves.
 	r := &Raw{Proto: 1, HdrIncl: true}
-	if err := h.s.OpenRaw(r, unsafe.Pointer(r)); err != nil {
+	if err := h.s.OpenRaw(r); err != nil {
 		t.Fatal(err)
 	}
 	for range 1000 {
@@ -202,7 +201,7 @@ func TestLoopbackWithoutAnyDevice(t *testing.T) {
 	if !feature.Listen {
 		return
 	}
-	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s, nil); return c }}
+	l := &Listener{New: func() *Conn { c := new(Conn); c.Init(h.s); return c }}
 	if err := h.s.Listen(l, ep(ipv4.Any, 80), 2); err != nil {
 		t.Fatal(err)
 	}

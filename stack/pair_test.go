@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -119,12 +118,12 @@ func (p *pair) connect(port uint16) (a, b *Conn) {
 		p.t.Skip("needs feature listen")
 	}
 	l := new(Listener)
-	l.New = func() *Conn { c := new(Conn); c.Init(p.s[1], unsafe.Pointer(c)); return c }
+	l.New = func() *Conn { c := new(Conn); c.Init(p.s[1]); return c }
 	if err := p.s[1].Listen(l, ipv4.Endpoint{Port: port}, 1); err != nil {
 		p.t.Fatal(err)
 	}
 	a = new(Conn)
-	a.Init(p.s[0], unsafe.Pointer(a))
+	a.Init(p.s[0])
 	if err := p.s[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: port}); err != nil {
 		p.t.Fatal(err)
 	}

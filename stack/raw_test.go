@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -19,7 +18,7 @@ func (h *host) raw(r *Raw) *Raw {
 	if !feature.RawSock {
 		h.Skip("needs feature rawsock")
 	}
-	if err := h.s.OpenRaw(r, unsafe.Pointer(r)); err != nil {
+	if err := h.s.OpenRaw(r); err != nil {
 		h.Fatal(err)
 	}
 	return r
@@ -235,15 +234,15 @@ func TestRawNeedsPrivilege(t *testing.T) {
 		t.Skip("needs feature rawsock")
 	}
 	h.s.cfg.Unprivileged = true
-	if err := h.s.OpenRaw(new(Raw), nil); err != errno.EPERM {
+	if err := h.s.OpenRaw(new(Raw)); err != errno.EPERM {
 		t.Error(err)
 	}
 	h.s.cfg.Unprivileged = false
-	if err := h.s.OpenRaw(&Raw{Local: a0(2)}, nil); err != errno.EADDRNOTAVAIL {
+	if err := h.s.OpenRaw(&Raw{Local: a0(2)}); err != errno.EADDRNOTAVAIL {
 		t.Error(err)
 	}
 	r := h.raw(&Raw{Proto: 99})
-	if err := h.s.OpenRaw(r, nil); err != errno.EINVAL {
+	if err := h.s.OpenRaw(r); err != errno.EINVAL {
 		t.Errorf("opened twice: %v", err)
 	}
 }

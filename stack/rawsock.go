@@ -39,7 +39,7 @@ type rawTable struct{ head *Raw }
 func rawOf(s *Stack) *rawTable { return (*rawTable)(s.raw) }
 
 // OpenRaw begins to receive packets of r.Proto. owner is what Ready will return.
-func (s *Stack) OpenRaw(r *Raw, owner unsafe.Pointer) error {
+func (s *Stack) OpenRaw(r *Raw) error {
 	if s.cfg.Unprivileged {
 		return errno.EPERM
 	}
@@ -55,7 +55,7 @@ func (s *Stack) OpenRaw(r *Raw, owner unsafe.Pointer) error {
 	if r.RcvBuf == 0 {
 		r.RcvBuf = udpRcvBuf
 	}
-	r.stack, r.Owner = s, owner
+	r.stack, r.quiet = s, false
 	r.next, rawOf(s).head = rawOf(s).head, r
 	return nil
 }
@@ -174,5 +174,5 @@ func (r *Raw) Close() {
 		}
 	}
 	r.queue.Reset(&s.mem)
-	r.stack, r.Owner = nil, nil
+	r.stack, r.quiet = nil, true
 }

@@ -173,7 +173,7 @@ func TestC22RoutesByLongestPrefix(t *testing.T) {
 			h.want(c.want + ":1000 > " + c.to.String() + `:7 udp "x"`)
 		}
 		x := new(Conn)
-		x.Init(h.s, nil)
+		x.Init(h.s)
 		if err := h.s.Connect(h.now, x, ipv4.Endpoint{}, ep(c.to, 80)); err != c.e.Err() {
 			t.Errorf("connect to %v: %v", c.to, err)
 		} else if err == nil {
@@ -279,7 +279,7 @@ func TestC55ConnectRefusesWhatIsNoHost(t *testing.T) {
 		{ep(a0(255), 80), errno.ENETUNREACH}, {ep(ipv4.Broadcast, 80), errno.ENETUNREACH}, {ep(ipv4.AllHosts, 80), errno.ENETUNREACH},
 	} {
 		x := new(Conn)
-		x.Init(h.s, nil)
+		x.Init(h.s)
 		if err := h.s.Connect(h.now, x, ipv4.Endpoint{}, c.to); err != c.e {
 			t.Errorf("connect to %v: %v, want %v", c.to, err, c.e)
 		}

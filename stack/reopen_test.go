@@ -2,7 +2,6 @@ package stack
 
 import (
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -37,14 +36,14 @@ func TestC76TimeWaitIsReopenedByItsPeer(t *testing.T) {
 			return nil
 		}
 		c := new(Conn)
-		c.Init(p.s[1], unsafe.Pointer(c))
+		c.Init(p.s[1])
 		return c
 	}
 	if err := p.s[1].Listen(l, ipv4.Endpoint{Port: 80}, 1); err != nil {
 		t.Fatal(err)
 	}
 	c := new(Conn)
-	c.Init(p.s[0], unsafe.Pointer(c))
+	c.Init(p.s[0])
 	if err := p.s[0].Connect(p.now, c, local, remote); err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func TestOptionsAsKernel(t *testing.T) {
 
 	h := newHost(t, 1)
 	c := new(Conn)
-	c.Init(h.s, nil)
+	c.Init(h.s)
 	for _, k := range []struct {
 		typ  int
 		list []option
@@ -108,7 +108,7 @@ func TestOptionsAsKernel(t *testing.T) {
 func TestBufferSizes(t *testing.T) {
 	h := newHost(t, 1)
 	c := new(Conn)
-	c.Init(h.s, nil)
+	c.Init(h.s)
 	u := h.udp(ipv4.Endpoint{})
 	for _, o := range []sockopts{c, u} {
 		for _, v := range []int{-1, 0, 1, 2047, 2048, 100000, 1 << 30, 1<<31 - 1} {
@@ -128,7 +128,7 @@ func TestBufferSizes(t *testing.T) {
 	}
 	for _, c := range []struct{ set, want int }{{0, 1}, {1, 1}, {1000, 1000}, {1 << 30, 50000}, {-1, 50000}} {
 		x := new(Conn)
-		x.Init(h.s, nil)
+		x.Init(h.s)
 		x.SetOption(SOL_SOCKET, SO_RCVBUF, 50000)
 		x.SetOption(SOL_SOCKET, SO_RCVLOWAT, c.set)
 		if got, _ := x.Option(SOL_SOCKET, SO_RCVLOWAT); got != c.want {

@@ -249,30 +249,34 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 
 const maxLoopRounds = 64
 
-// Ready returns the owner of a socket for which something has changed, and what,
-// once for each change; ok is false when there is none left. It is to be drained
-// after every Poll. A socket that was closed meanwhile has a nil owner.
-func (s *Stack) Ready() (owner unsafe.Pointer, e tcp.Events, ok bool) {
-	k := s.ready.pop()
-	if k == nil {
-		return nil, 0, false
+// Ready returns a socket for which something has changed, &c.Sock for a Conn c, and
+// what, once for each change; nil when there is none left. It is to be drained
+// after every Poll by programs that want to know. Sockets that were closed are
+// heard of no more.
+func (s *Stack) Ready() (k *Sock, e tcp.Events) {
+	for k = s.ready.pop(); k != nil; k = s.ready.pop() {
+		if e = k.events; !k.quiet {
+			break
+		}
 	}
-	e = k.events
-	k.events = 0
-	return k.Owner, e, true
+	if k != nil {
+		k.events = 0
+	}
+	return k, e
 }
 
-// Sock is what every socket of a stack has: who is to learn of its changes.
+// Sock is what every socket of a stack has: what Ready says of it.
 type Sock struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	// Owner is what Ready returns: a pointer to whatever the program makes of the
-	// socket. nil: nobody wants to hear of it. It is no any, since what is once
-	// converted to any keeps the String methods of all types within reach: 5 KB.
-	Owner  unsafe.Pointer
+	// Data is the program's own, as epoll_data is: a pointer to whatever it makes of
+	// the socket. It is no any, since what is once converted to any keeps the String
+	// methods of all types within reach in the binary: 5 KB.
+	Data   unsafe.Pointer
 	next   *Sock
 	events tcp.Events
 	queued bool
+	quiet  bool // closed: nobody wants to hear of it
 }
 
 // notify makes Ready report e.
@@ -280,7 +284,7 @@ type Sock struct {
 //go:noinline
 func (s *Stack) notify(k *Sock, e tcp.Events) {
 	k.events |= e
-	if !k.queued && k.Owner != nil {
+	if !k.queued && !k.quiet {
 		k.queued = true
 		if s.ready.tail == nil {
 			s.ready.head = k

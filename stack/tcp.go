@@ -34,11 +34,9 @@ const (
 	isOrphan                       // counted as such
 )
 
-// Init prepares c for use with s, with the stack's default options. owner is what
-// Ready will return.
-func (c *Conn) Init(s *Stack, owner unsafe.Pointer) {
+// Init prepares c for use with s, with the stack's default options.
+func (c *Conn) Init(s *Stack) {
 	*c = Conn{stack: s}
-	c.Owner = owner
 	c.Conn.Init(&s.tcp.env, tcp.Options{
 		RcvBuf: s.cfg.RcvBuf, SndBuf: s.cfg.SndBuf, Linger: -1, RcvLowat: 1, TTL: s.cfg.TTL,
 	})
@@ -134,7 +132,7 @@ func (c *Conn) CloseRead() Errno {
 // Close gives c to the stack, which finishes the connection by itself. The owner
 // hears no more of it.
 func (c *Conn) Close(now pkt.Time) {
-	c.Owner = nil
+	c.quiet = true
 	s := c.stack
 	c.Conn.Close(now)
 	if c.is&(isHashed|isOrphan) == isHashed {
@@ -149,7 +147,7 @@ func (c *Conn) Close(now pkt.Time) {
 
 // Abort resets the connection; see tcp.Conn.Abort.
 func (c *Conn) Abort() {
-	c.Owner = nil
+	c.quiet = true
 	c.Conn.Abort()
 	c.stack.touch(c)
 }

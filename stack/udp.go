@@ -77,12 +77,12 @@ func (u *UDP) take(s *Stack, m *udp.Meta, data []byte) ipv4.Drop {
 	return d
 }
 
-// OpenUDP binds u to local: address 0.0.0.0 for any, port 0 for a free one. owner is
-// what Ready will return. Options such as u.Flags may be set before.
+// OpenUDP binds u to local: address 0.0.0.0 for any, port 0 for a free one.
+// Options such as u.Flags may be set before.
 //
 // It returns EADDRINUSE for an endpoint that is taken, EADDRNOTAVAIL for an address
 // that is neither ours nor a group's, EINVAL if u is open already.
-func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint, owner unsafe.Pointer) error {
+func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint) error {
 	if u.stack != nil {
 		return errno.EINVAL
 	}
@@ -104,7 +104,7 @@ func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint, owner unsafe.Pointer) error
 	} else if s.udp.taken(u, local) {
 		return errno.EADDRINUSE
 	}
-	u.stack, u.Owner = s, owner
+	u.stack, u.quiet = s, false
 	u.Local = local
 	if u.RcvBuf == 0 {
 		u.RcvBuf = udpRcvBuf
@@ -239,5 +239,5 @@ func (u *UDP) Close() {
 		}
 	}
 	u.Queue.Reset(&s.mem)
-	u.stack, u.Owner = nil, nil
+	u.stack, u.quiet = nil, true
 }

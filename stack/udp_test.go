@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -20,13 +19,13 @@ func TestUDPBind(t *testing.T) {
 		t.Helper()
 		u := &UDP{}
 		u.Flags = flags
-		if err := h.s.OpenUDP(u, a, unsafe.Pointer(u)); err != want {
+		if err := h.s.OpenUDP(u, a); err != want {
 			t.Errorf("bind to %v: %v, want %v", a, err, want)
 		}
 		return u
 	}
 	u := bind(ep(a0(1), 1000), 0, nil)
-	if err := h.s.OpenUDP(u, ep(a0(1), 1001), unsafe.Pointer(u)); err != errno.EINVAL {
+	if err := h.s.OpenUDP(u, ep(a0(1), 1001)); err != errno.EINVAL {
 		t.Errorf("bound twice: %v", err)
 	}
 	bind(ep(a0(1), 1000), 0, errno.EADDRINUSE)
@@ -44,7 +43,7 @@ func TestUDPBind(t *testing.T) {
 	v := &UDP{}
 	v.Ifindex = eth1
 	for range 2 {
-		if err := h.s.OpenUDP(v, ep(ipv4.Any, 4000), nil); err != nil {
+		if err := h.s.OpenUDP(v, ep(ipv4.Any, 4000)); err != nil {
 			t.Error(err)
 		}
 		v = &UDP{}
@@ -69,7 +68,7 @@ func TestUDPPortZeroIsAFreeOne(t *testing.T) {
 		}
 		seen[u.Local.Port] = true
 	}
-	if err := h.s.OpenUDP(new(UDP), ipv4.Endpoint{}, nil); err != errno.EADDRINUSE {
+	if err := h.s.OpenUDP(new(UDP), ipv4.Endpoint{}); err != errno.EADDRINUSE {
 		t.Errorf("with all ports taken: %v", err)
 	}
 }
@@ -79,7 +78,7 @@ func TestUDPBestMatchReceives(t *testing.T) {
 	reuse := func(local, remote ipv4.Endpoint, ifindex int) *UDP {
 		u := new(UDP)
 		u.Flags = udp.ReuseAddr
-		if err := h.s.OpenUDP(u, local, unsafe.Pointer(u)); err != nil {
+		if err := h.s.OpenUDP(u, local); err != nil {
 			t.Fatal(err)
 		}
 		if e := u.SetOption(SOL_SOCKET, SO_BINDTODEVICE, ifindex); e != 0 {

@@ -38,7 +38,7 @@ func newHost(port *emu.Port, addr ipv4.Addr) *host {
 	for i := range h.frames {
 		h.frames[i] = h.s.NewBuf()
 	}
-	h.conn.Init(h.s, nil)
+	h.conn.Init(h.s)
 	return h
 }
 

@@ -103,11 +103,12 @@ func (h *Host) DialFrom(from, to ipv4.Endpoint, app App) (*End, error) {
 
 func (h *Host) newEnd() *End {
 	e := &End{Host: h, Conn: new(stack.Conn), wake: Never}
-	e.Conn.Init(h.Stack, owner(e))
+	e.Conn.Init(h.Stack)
+	e.Conn.Data = owner(e)
 	return e
 }
 
-// owner returns what Ready is to return for v.
+// owner returns the Data of v's socket.
 func owner(v any) unsafe.Pointer { return unsafe.Pointer(&v) }
 
 // start lets e's program run in the host's next turn.
@@ -130,7 +131,7 @@ type Server struct {
 // returns.
 func (h *Host) Listen(port uint16, backlog int, serve func(e *End) App) *Server {
 	v := &Server{host: h, serve: serve}
-	v.Listener.Owner = owner(v)
+	v.Listener.Data = owner(v)
 	v.Listener.New = func() *stack.Conn { return h.newEnd().Conn }
 	if err := h.Stack.Listen(&v.Listener, ipv4.Endpoint{Port: port}, backlog); err != nil {
 		panic(fmt.Sprintf("%s: listen on %d: %v", h.Name, port, err))
@@ -146,7 +147,7 @@ func (v *Server) Close() {
 
 func (v *Server) accept() {
 	for c := v.Listener.Accept(); c != nil; c = v.Listener.Accept() {
-		e := (*(*any)(c.Owner)).(*End)
+		e := (*(*any)(c.Data)).(*End)
 		v.Ends = append(v.Ends, e)
 		e.Accepted = true
 		e.App = v.serve(e)
@@ -164,15 +165,12 @@ func (e *End) opened() {
 // programs runs what has a reason to run and reports whether any did.
 func (h *Host) programs(now Time) (ready bool) {
 	for {
-		p, ev, ok := h.Stack.Ready()
-		if !ok {
+		k, ev := h.Stack.Ready()
+		if k == nil {
 			break
 		}
 		ready = true
-		if p == nil { // closed meanwhile
-			continue
-		}
-		switch o := (*(*any)(p)).(type) {
+		switch o := (*(*any)(k.Data)).(type) {
 		case *Server:
 			o.accept()
 		case *End:

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"unsafe"
-
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/route"
@@ -29,7 +27,7 @@ func main() {
 		err = configure(s)
 	}
 	var c stack.Conn
-	c.Init(s, unsafe.Pointer(&c))
+	c.Init(s)
 	if err == nil {
 		err = s.Connect(dev.now, &c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 80})
 	}
@@ -47,8 +45,8 @@ func main() {
 		s.Input(dev.now, eth0, frames[:n])
 		s.Poll(dev.now)
 		for {
-			_, e, ok := s.Ready()
-			if !ok {
+			k, e := s.Ready()
+			if k == nil {
 				break
 			}
 			if e&tcp.Failed != 0 {
