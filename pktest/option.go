@@ -1,6 +1,7 @@
 package pktest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -142,12 +143,16 @@ func appendOptions(b []byte, opts []Option) []byte {
 	return b
 }
 
-// parseOptions reads the options of a header. What can't be one is KindRaw.
+// parseOptions reads the options of a header. What can't be one is KindRaw; zeros at
+// the end are padding.
 func parseOptions(p []byte) (opts []Option) {
 	for len(p) > 0 {
 		switch p[0] {
 		case KindEOL:
-			return append(opts, EOL())
+			if rest := bytes.TrimLeft(p, "\x00"); len(rest) > 0 { // "padding is composed of zeros"
+				opts = append(opts, EOL(), Raw(p[1:]))
+			}
+			return opts
 		case KindNOP:
 			opts, p = append(opts, NOP()), p[1:]
 			continue

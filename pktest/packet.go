@@ -84,6 +84,9 @@ func ParseIP(b []byte) (*Packet, error) {
 }
 
 func (p *Packet) parseARP(b []byte) error {
+	if len(b) < 28 || b[4] != 6 || b[5] != 4 { // gopacket 1.1.19 panics on some lengths
+		return errors.New("ARP not for IPv4 on Ethernet")
+	}
 	var a layers.ARP
 	if err := a.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
 		return err

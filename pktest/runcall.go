@@ -52,7 +52,7 @@ func (r *runner) startCall(e *event, at time.Duration) {
 		r.collect()
 	}
 	if !c.Done {
-		r.stop(e.pos, c.Name+" blocks", e.text, "")
+		r.stop(e.pos, e.call.name+" blocks", e.text, "")
 	}
 }
 
@@ -351,7 +351,7 @@ func (r *runner) callEnded(p *pendingCall) {
 		got = "-1 " + errnoName(c.Errno)
 	}
 	if e.time.blocks {
-		r.report.Ladder.Note(now, "%s returns %s", c.Name, got)
+		r.report.Ladder.Note(now, "%s returns %s", e.call.name, got)
 	}
 	if now < p.end-r.tolerance || now > p.end+r.tolerance {
 		r.fatal("syscall", e.pos, fmt.Sprintf("%s ended at %s, want %s", e.call.name, seconds(now), seconds(p.end)), e.text, got)

@@ -30,6 +30,25 @@ type Script struct {
 	events []*event
 }
 
+// Length returns how long the script takes at least, on its target's clock.
+func (s *Script) Length() time.Duration {
+	var last, longest time.Duration
+	for _, e := range s.events {
+		switch w := e.time; {
+		case w.any:
+			continue
+		case w.relative:
+			longest = max(longest, last+w.end)
+			last += w.at
+		default:
+			longest = max(longest, w.end)
+			last = w.at
+		}
+		longest = max(longest, last)
+	}
+	return longest
+}
+
 // config is what the --option lines say.
 type config struct {
 	setup       Setup

@@ -339,7 +339,7 @@ func (s Spec) diffTCP(d *differences, p *Packet) {
 	number(d, "win", p.Win, w.Win, set&hasWin != 0)
 	number(d, "urgent pointer", p.Urg, w.Urg, set&hasUrg != 0)
 	if set&hasOpts != 0 {
-		got, want := optionsString(p.Options), optionsString(w.Options)
+		got, want := optionsString(p.Options), optionsString(parseOptions(appendOptions(nil, w.Options)))
 		number(d, "options", orNone(got), orNone(want), true)
 	}
 	at := 0

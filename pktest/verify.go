@@ -31,6 +31,9 @@ func Verify(frame []byte) error {
 			return err
 		}
 	case layers.EthernetTypeARP:
+		if err := new(Packet).parseARP(eth.Payload); err != nil {
+			return err
+		}
 		var arp layers.ARP
 		if err := arp.DecodeFromBytes(eth.Payload, gopacket.NilDecodeFeedback); err != nil {
 			return err
