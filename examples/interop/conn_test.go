@@ -15,7 +15,9 @@ import (
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/netif/emu"
+	"github.com/bonsainet/bonsai/socket"
 	"github.com/bonsainet/bonsai/socket/gonet"
+	"github.com/bonsainet/bonsai/stack"
 )
 
 // TestConn runs the standard checks of a net.Conn. gVisor's end is the second one.
@@ -147,7 +149,13 @@ func TestResetByGVisor(t *testing.T) {
 	c, d := p.connect(t, false)
 	deadline(c, d)
 	c.Write([]byte("never read"))
-	time.Sleep(20 * time.Millisecond) // until it has arrived: then closing resets
+	for deadline := time.Now().Add(5 * time.Second); ; { // until it has arrived: then closing resets
+		n, err := (*socket.Conn)(c.(*gonet.Conn)).Option(stack.SOL_SOCKET, stack.SIOCOUTQ)
+		if n == 0 || err != nil || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	d.Close()
 	if _, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read: %v", err)
