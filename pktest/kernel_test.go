@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/bonsainet/bonsai/internal/feature"
 )
 
 // kernelLimit is how long a script may take against the kernel: the others are
@@ -21,6 +23,9 @@ func TestScriptsAgainstKernel(t *testing.T) {
 	}
 	if testing.Short() {
 		t.Skip("real time")
+	}
+	if feature.Profile != feature.Client {
+		t.Skip("the kernel has no profiles: once is enough")
 	}
 	files, err := Scripts("testdata/scripts")
 	if err != nil {

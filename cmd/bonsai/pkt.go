@@ -13,12 +13,13 @@ func runPkt(args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("bonsai pkt", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	verbose := flags.Bool("v", false, "draw what went to and fro")
-	name := flags.String("target", "bonsai", "the stack to test: bonsai in virtual time, or kernel (root only)")
+	name := flags.String("target", "bonsai", "the stack to test: bonsai in virtual time, or the Linux kernel in real time, for root")
 	if flags.Parse(args) != nil {
 		return 2
 	}
 	target := map[string]func() pktest.Target{
 		"bonsai": func() pktest.Target { return pktest.NewBonsai() },
+		"kernel": pktest.NewKernel,
 	}[*name]
 	if target == nil || flags.NArg() == 0 {
 		flags.Usage()
@@ -30,6 +31,7 @@ func runPkt(args []string, out, errs io.Writer) int {
 		if err != nil {
 			fmt.Fprintln(errs, err)
 			failed++
+			continue
 		}
 		for _, f := range files {
 			s, err := pktest.ReadScript(f)
