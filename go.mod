@@ -6,5 +6,6 @@ require (
 	github.com/google/gopacket v1.1.19
 	github.com/songgao/water v0.0.0-20200317203138-2b4b6d7c09d8
 	golang.org/x/net v0.47.0
-	golang.org/x/sys v0.38.0 // indirect
 )
+
+require golang.org/x/sys v0.38.0 // indirect
