@@ -1,8 +1,11 @@
 package stack
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -37,15 +40,53 @@ func TestFuzzSeeds(t *testing.T) {
 	for _, s := range fuzzSeeds() {
 		fuzzEngine(t, s)
 	}
-	x := uint64(1)
-	for range 400 {
-		b := make([]byte, 600)
-		for i := range b {
-			x = x*6364136223846793005 + 1442695040888963407
-			b[i] = byte(x >> 56)
+	for seed := range uint64(*fuzzRuns) {
+		in := randomOps(*fuzzFrom + seed)
+		t.Run("", func(t *testing.T) { fuzzEngine(t, in) })
+		if t.Failed() {
+			t.Fatal("seed ", *fuzzFrom+seed)
 		}
-		fuzzEngine(t, b)
 	}
+}
+
+var (
+	fuzzRuns = flag.Int("fuzzruns", 300, "random sequences in TestFuzzSeeds")
+	fuzzFrom = flag.Uint64("fuzzfrom", 0, "seed of the first of them")
+)
+
+// randomOps makes up a sequence of operations, most of them on few connections
+// that are really open.
+func randomOps(seed uint64) (b []byte) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	small := func() byte {
+		switch r.IntN(4) {
+		case 0:
+			return byte(r.Uint32())
+		case 1:
+			return byte(r.IntN(16))
+		}
+		return 0
+	}
+	// Each sequence has its own few favourites.
+	var ops [40]byte
+	for i := range ops {
+		ops[i] = []byte{opAnswer, opAnswerAll, opSegment, opWrite, opRead, opLater, opStep, byte(r.IntN(opCount))}[r.IntN(8)]
+	}
+	if r.IntN(3) == 0 {
+		b = append(b, opListen, 0, byte(r.IntN(8)), opSYN, 0, opAnswerAll, opAccept)
+	} else {
+		b = append(b, opConnect, small(), small(), opAnswerAll)
+	}
+	for range r.IntN(300) {
+		if r.IntN(30) == 0 {
+			b = append(b, opConnect, byte(r.IntN(4)), small(), opAnswerAll)
+		}
+		b = append(b, ops[r.IntN(len(ops))], byte(r.IntN(4)))
+		for range r.IntN(7) {
+			b = append(b, small())
+		}
+	}
+	return b
 }
 
 // Operations, by their byte modulo opCount.
@@ -86,6 +127,7 @@ const (
 	opIoctlARP
 	opUnlisten
 	opReady
+	opMisc
 	opCount
 )
 
@@ -143,11 +185,18 @@ type fuzzRun struct {
 
 func fuzzEngine(t *testing.T, in []byte) {
 	z := &fuzzRun{t: t, in: in, now: pkt.Second, next: pkt.Never}
-	cfg := Config{Seed: 7, MaxTimeWait: 3, MaxConns: 6, MaxOrphans: 2, Memory: 96 << 10, RcvBuf: 20_000, SndBuf: 20_000}
+	cfg := Config{Seed: 7, MaxTimeWait: 3, MaxConns: 16, MaxOrphans: 5, Memory: 96 << 10, RcvBuf: 20_000, SndBuf: 20_000}
+	if len(in)&1 != 0 { // windows that are scaled
+		cfg.Memory, cfg.RcvBuf = 1<<20, 500_000
+	}
 	z.s = New(cfg)
 	z.k = &checker{s: z.s, edges: map[*Conn]uint32{}}
 	z.peer.init(z)
 	up(t, z.s, &z.peer, fuzzAddr)
+	z.s.Ioctl(SIOCADDRT, &Rtentry{
+		Dst: SockaddrIn(ipv4.Any), Genmask: SockaddrIn(ipv4.Any), Gateway: SockaddrIn(ipv4.Addr{198, 18, 0, 2}),
+		Flags: route.RTF_UP | route.RTF_GATEWAY,
+	})
 	defer func() {
 		if e := recover(); e != nil {
 			t.Errorf("operation %d (%d): %v", z.steps, z.last, e)
@@ -243,7 +292,9 @@ func (z *fuzzRun) op(op byte) (polled bool) {
 		}
 	case opWrite:
 		if c := z.conn(z.byte()); c != nil {
-			n, e := c.Write(make([]byte, int(z.byte())*100))
+			p := make([]byte, int(z.byte())*100)
+			pattern(p, u32(unsafe.Pointer(&c.Conn), sndEnd))
+			n, e := c.Write(p)
 			if n > 0 && e != 0 || n < 0 {
 				z.t.Fatalf("Write returned %d and %v", n, e)
 			}
@@ -251,7 +302,12 @@ func (z *fuzzRun) op(op byte) (polled bool) {
 	case opRead:
 		if c := z.conn(z.byte()); c != nil {
 			before := c.Buffered()
-			n, e := c.Read(make([]byte, int(z.byte())*100))
+			p := make([]byte, int(z.byte())*100)
+			at := u32(unsafe.Pointer(&c.Conn), rcvRead)
+			n, e := c.Read(p)
+			if i := patternDiffers(p[:n], at); i >= 0 {
+				z.t.Fatalf("operation %d: byte %d of %d read is wrong", z.steps, i, n)
+			}
 			if n > 0 && e != 0 || before-n != c.Buffered() && c.State() != tcp.Closed {
 				z.t.Fatalf("Read of %d returned %d and %v, leaves %d", before, n, e, c.Buffered())
 			}
@@ -294,10 +350,31 @@ func (z *fuzzRun) op(op byte) (polled bool) {
 		z.peer.arp(z.byte(), z.byte())
 	case opFrame:
 		z.peer.frame()
+	case opMisc:
+		z.misc(z.byte())
 	default:
 		z.ioctl(op)
 	}
 	return false
+}
+
+// pattern makes p the data that has sequence number seq, whoever sends it.
+func pattern(p []byte, seq uint32) {
+	for i := range p {
+		q := seq + uint32(i)
+		p[i] = byte(q) ^ byte(q>>8)
+	}
+}
+
+// patternDiffers returns the index of the first byte that is not as pattern has it,
+// or -1.
+func patternDiffers(p []byte, seq uint32) int {
+	for i, v := range p {
+		if q := seq + uint32(i); v != byte(q)^byte(q>>8) {
+			return i
+		}
+	}
+	return -1
 }
 
 func (z *fuzzRun) conn(b byte) *Conn { return z.slots[int(b)%len(z.slots)] }
@@ -429,6 +506,50 @@ func (z *fuzzRun) datagramSockets(op byte) {
 		default:
 			z.raw.SendTo(z.now, z.take(int(how)), ipv4.Addr{198, 18, 0, how >> 4})
 		}
+	}
+}
+
+// misc does what is seldom done.
+func (z *fuzzRun) misc(how byte) {
+	s := z.s
+	switch how & 7 {
+	case 0: // another hardware address
+		sa := Sockaddr{Family: netif.ARPHRD_ETHER, Data: [14]byte{2, 0, 0, 0, how >> 3 & 1, 1}}
+		s.Ioctl(SIOCSIFHWADDR, &Ifreq{Name: "eth0", Addr: sa})
+	case 1:
+		if feature.ACD {
+			s.ProbeAddress(z.now, 2, ipv4.Addr{198, 18, 0, how >> 3})
+		}
+	case 2: // many neighbours
+		if u := z.udps[0]; u != nil {
+			for i := range byte(80) {
+				u.SendTo(z.now, []byte{i}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, how>>3 + i}, Port: 9})
+			}
+		}
+	case 3: // many pieces out of order, and then many ACKs of nothing
+		if f := z.peer.flow(how >> 3); f != nil {
+			for i := range uint32(70) {
+				z.peer.send(f, f.ack+20+40*i, f.nxt, tcp.ACK, 0xffff, make([]byte, 20), 0)
+			}
+		}
+	case 4: // duplicate ACKs
+		if f := z.peer.flow(how >> 3); f != nil {
+			for range 5 {
+				z.peer.send(f, f.ack, f.una, tcp.ACK, 0xffff, nil, 0)
+			}
+		}
+	case 5: // SACK of all but the first segment
+		if f := z.peer.flow(how >> 3); f != nil && f.nxt-f.una > 1500 {
+			for i := f.una + 1448; int32(f.nxt-i) > 0; i += 1448 {
+				z.peer.sack(f, f.una+1448, i)
+			}
+		}
+	case 6:
+		if u := z.udps[how>>3&1]; u != nil {
+			u.SetOption(SOL_SOCKET, []int{SO_RCVBUF, SO_BROADCAST, SO_REUSEADDR, SO_BINDTODEVICE}[how>>4&3], int(z.byte()))
+		}
+	case 7:
+		s.Ioctl(SIOCSIFNAME, &Ifreq{Name: "eth0", Newname: "eth0"})
 	}
 }
 

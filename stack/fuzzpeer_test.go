@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -18,6 +19,8 @@ type fuzzPeer struct {
 	flows []*fuzzFlow
 	last  []byte // the stack's last packet, for ICMP to quote
 	swap  *pkt.Buf
+	more  []byte // options for the next segment
+	edges map[*Conn]uint32
 }
 
 type fuzzFlow struct {
@@ -29,7 +32,7 @@ type fuzzFlow struct {
 	syn, fin, gone bool // the stack has sent its SYN, its FIN, a reset
 }
 
-func (p *fuzzPeer) init(z *fuzzRun) { p.z = z }
+func (p *fuzzPeer) init(z *fuzzRun) { p.z, p.edges = z, map[*Conn]uint32{} }
 
 func (p *fuzzPeer) Send(bufs []*netif.Buf) error {
 	for i, b := range bufs {
@@ -39,6 +42,10 @@ func (p *fuzzPeer) Send(bufs []*netif.Buf) error {
 		}
 		if len(p.sent) < 64 {
 			p.sent = append(p.sent, f)
+		}
+		if f[12] == 8 && f[13] == 0 {
+			p.last = f[netif.EthernetHeaderLen:]
+			p.verify(p.last)
 		}
 		if i == 0 && p.swap != nil { // devices may exchange
 			bufs[i], p.swap = p.swap, b
@@ -50,6 +57,31 @@ func (p *fuzzPeer) Send(bufs []*netif.Buf) error {
 		return errno.ENOBUFS
 	}
 	return nil
+}
+
+// verify checks the data of a segment that the stack sends.
+func (p *fuzzPeer) verify(b []byte) {
+	var h ipv4.Header
+	var seg tcp.Segment
+	s, d := ipv4.Parse(b, &h)
+	if d != ipv4.DropNone || h.Proto != ipv4.ProtoTCP || h.IsFragment() || p.z.k.raws != nil ||
+		tcp.Parse(s, ipv4.PseudoSum(h.Src, h.Dst, h.Proto, len(s)), &seg) != ipv4.DropNone {
+		return
+	}
+	local, remote := ipv4.Endpoint{Addr: h.Src, Port: seg.SrcPort}, ipv4.Endpoint{Addr: h.Dst, Port: seg.DstPort}
+	if c := p.z.s.tcp.lookup(local, remote); c != nil && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK {
+		shift := *(*uint8)(unsafe.Add(unsafe.Pointer(&c.Conn), rcvScale.off))
+		edge := seg.Ack + uint32(seg.Wnd)<<shift
+		// By less than a unit it may: RFC 7323 section 2.4.
+		if old, ok := p.edges[c]; !ok || int32(edge-old) > 0 {
+			p.edges[c] = edge
+		} else if old-edge >= 1<<shift {
+			p.z.t.Fatalf("operation %d: the window sent moved back by %d", p.z.steps, old-edge)
+		}
+	}
+	if i := patternDiffers(seg.Payload, seg.Seq); i >= 0 {
+		p.z.t.Fatalf("operation %d: byte %d of a segment of %d is wrong", p.z.steps, i, len(seg.Payload))
+	}
 }
 
 func (p *fuzzPeer) Recv([]*netif.Buf) (int, error) { select {} }
@@ -127,7 +159,6 @@ func (p *fuzzPeer) answer(how byte) bool {
 		}
 		return true
 	}
-	p.last = body
 	var h ipv4.Header
 	payload, d := ipv4.Parse(body, &h)
 	if d != ipv4.DropNone || h.Proto != ipv4.ProtoTCP || h.IsFragment() {
@@ -173,6 +204,7 @@ func (p *fuzzPeer) send(f *fuzzFlow, seq, ack uint32, flags tcp.Flags, wnd uint1
 	if extra&4 != 0 {
 		opt = append(opt, p.z.take(int(extra>>3&7))...)
 	}
+	opt = append(opt, p.more...)
 	opt = opt[:min(len(opt), 40)]
 	for len(opt)%4 != 0 {
 		opt = append(opt, 0)
@@ -189,10 +221,22 @@ func (p *fuzzPeer) send(f *fuzzFlow, seq, ack uint32, flags tcp.Flags, wnd uint1
 		s[19] = extra
 	}
 	copy(s[20:], opt)
-	copy(s[n:], data)
+	if flags&tcp.SYN != 0 {
+		pattern(s[n:], seq+1)
+	} else {
+		pattern(s[n:], seq)
+	}
 	sum := pkt.Checksum(pkt.Sum(ipv4.PseudoSum(f.remote.Addr, f.local.Addr, ipv4.ProtoTCP, len(s)), s))
 	binary.BigEndian.PutUint16(s[16:], sum)
 	p.packet(f.remote.Addr, f.local.Addr, ipv4.ProtoTCP, s, 0)
+}
+
+// sack acknowledges lo to hi out of order.
+func (p *fuzzPeer) sack(f *fuzzFlow, lo, hi uint32) {
+	p.more = binary.BigEndian.AppendUint32([]byte{1, 1, 5, 10}, lo)
+	p.more = binary.BigEndian.AppendUint32(p.more, hi)
+	p.send(f, f.ack, f.una, tcp.ACK, 0xffff, nil, 0)
+	p.more = nil
 }
 
 // packet sends a payload under an IPv4 and an Ethernet header. frag is the field
@@ -314,7 +358,7 @@ func (p *fuzzPeer) icmpError(typ, code byte) {
 	t := []byte{3, 11, 12, 5, 4, 3, 3, 3}[typ&7]
 	info := uint32(0)
 	if t == 3 && code&7 == 4 {
-		info = uint32(p.z.word())
+		info = uint32(p.z.byte()) * 6
 	} else if t == 5 {
 		info = ipv4.Addr{198, 18, 0, code}.Uint32()
 	}

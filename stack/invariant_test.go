@@ -52,6 +52,7 @@ var (
 	rcvRead   = fieldOf[uint32](tcp.Conn{}, "rcv.read")
 	rcvNxt    = fieldOf[uint32](tcp.Conn{}, "rcv.nxt")
 	rcvAdv    = fieldOf[uint32](tcp.Conn{}, "rcv.adv")
+	rcvScale  = fieldOf[uint8](tcp.Conn{}, "rcv.wscale")
 	udpQ      = fieldOf[*pkt.Chunk](udp.Conn{}, "Queue.head")
 	rawQ      = fieldOf[*pkt.Chunk](udp.Queue{}, "head")
 	poolFree  = fieldOf[[]*pkt.Buf](pkt.Pool{}, "free")
@@ -170,7 +171,7 @@ func (k *checker) tables() {
 					}
 				}
 			}
-			if half != l.half || half > l.backlog || len(l.queue) > l.backlog+1 {
+			if half != l.half || half > l.backlog || len(l.queue)+half > 2*l.backlog {
 				k.fail("listener: %d half open, counted %d, %d in its queue, backlog %d", half, l.half, len(l.queue), l.backlog)
 			}
 		}
@@ -340,6 +341,17 @@ func (k *checker) sequence(c *Conn) {
 		delete(k.edges, c)
 	default:
 		k.edges[c] = adv
+	}
+	if o := reflect.ValueOf(&c.Conn).Elem().FieldByName("rcv").FieldByName("ooo"); !o.IsNil() && c.State() != tcp.Closed {
+		last := rnxt
+		v := o.Elem().FieldByName("v")
+		for i := range int(o.Elem().FieldByName("n").Int()) {
+			lo, hi := uint32(v.Index(i).Field(0).Uint()), uint32(v.Index(i).Field(1).Uint())
+			if int32(lo-last) <= 0 || int32(hi-lo) <= 0 || int32(adv-hi) < 0 {
+				k.fail("%s: piece %d that waits is +%d to +%d, window +%d", id, i, int32(lo-rnxt), int32(hi-rnxt), int32(adv-rnxt))
+			}
+			last = hi
+		}
 	}
 	if c.Buffered() < 0 || uint32(c.Unacked()) > max(c.Options.SndBuf, 1<<20) {
 		k.fail("%s: %d bytes buffered, %d unacknowledged", id, c.Buffered(), c.Unacked())

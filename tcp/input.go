@@ -444,6 +444,9 @@ func (c *Conn) delivered(now pkt.Time) {
 		c.flags |= flagFinRcvd
 		r.nxt++
 		r.adv = maxSeq(r.adv, r.nxt) // a FIN needs no room in the buffer
+		if r.ooo != nil {
+			r.ooo.n = 0 // nothing comes behind it
+		}
 		r.acks = max(r.acks, 1)
 		c.events |= Readable
 		switch c.state {
