@@ -243,24 +243,18 @@ func (r *runner) collect() {
 // on. What its last event has made the stack send is nobody's business: so do
 // packetdrill's scripts end.
 func (r *runner) leftovers() {
-	if r.cfg.extra {
+	if r.cfg.extra || len(r.sent) == 0 || r.sent[0].at+r.tolerance >= r.base {
 		return
 	}
-	for _, s := range r.sent {
-		if s.at+r.tolerance >= r.base {
-			return
-		}
-		p, err := ParseIP(s.b)
-		if err != nil {
-			r.fail(r.lastPos(), "the script ends, and the stack has sent what can't be read: "+err.Error(), "", "")
-			return
-		}
-		f := r.flowOf(p)
-		text := r.asScript(p, f, nil).String()
-		r.report.Ladder.Out(s.at, text)
-		r.fail(r.lastPos(), "the script ends without mentioning a packet", "", seconds(s.at)+" > "+text)
+	s := r.sent[0]
+	p, err := ParseIP(s.b)
+	if err != nil {
+		r.fail(r.lastPos(), "the script ends, and the stack has sent what can't be read: "+err.Error(), "", "")
 		return
 	}
+	text := r.asScript(p, r.flowOf(p), nil).String()
+	r.report.Ladder.Out(s.at, text)
+	r.fail(r.lastPos(), "the script ends without mentioning a packet", "", seconds(s.at)+" > "+text)
 }
 
 func (r *runner) lastPos() Pos {

@@ -45,12 +45,11 @@ const (
 //	pktest.TCP(pktest.SYN).From("198.18.0.2:80").To("198.18.0.1:1024").Opts(pktest.MSS(1460))
 //	pktest.Want(pktest.SYN | pktest.ACK).Seq(1).Opt(pktest.MSS(1460))
 type Spec struct {
-	p       Packet
-	set     field
-	some    []Option // of hasSomeOpts
-	absent  []uint8  // kinds, of hasNoOpts
-	badSum  bool
-	ecnMask uint8
+	p      Packet
+	set    field
+	some   []Option // of hasSomeOpts
+	absent []uint8  // kinds, of hasNoOpts
+	badSum bool
 }
 
 func newSpec(proto uint8) Spec {

@@ -43,7 +43,7 @@ func Verify(frame []byte) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("Ethernet type %#04x", uint16(eth.EthernetType))
+		return fmt.Errorf("unknown Ethernet type %#04x", uint16(eth.EthernetType))
 	}
 	return same(frame, again.Bytes(), 60)
 }
