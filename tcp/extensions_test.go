@@ -401,3 +401,31 @@ func TestC109BuffersChangeDuringTheConnection(t *testing.T) {
 	d.recv(ACK)
 	d.wantEvents(Readable | Writable)
 }
+
+func TestSACKBlocksLeaveRoomForDataOnTheSmallestMTU(t *testing.T) {
+	if !feature.On("sack") {
+		t.Skip("needs feature sack")
+	}
+	for _, mtu := range []int{68, 80, 100, 296} {
+		for _, syn := range [][]part{{mss(1460), rawOptions(optNop, optNop, 4, 2)}, {mss(1460), ts(1, 0), rawOptions(optNop, optNop, 4, 2)}} {
+			d := newDialogue(t, withMTU(mtu))
+			d.open()
+			d.wantSyn("SYN")
+			d.recv(SYN|ACK, syn...)
+			d.ignore()
+			d.tsOn = d.c.flags&flagTS != 0
+			for i := range uint32(5) { // holes, to be reported
+				d.recv(ACK, seq(101+20*i), octets(10))
+				d.ignore()
+			}
+			d.write(400) // the dialogue checks the sizes
+			if x := d.ignore(); len(x) == 0 || len(x[0].Payload) == 0 {
+				d.failf("no data on an MTU of %d", mtu)
+			}
+			d.recv(ACK)
+			d.ignore()
+			d.recv(ACK)
+			d.ignore()
+		}
+	}
+}
