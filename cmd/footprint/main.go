@@ -123,6 +123,8 @@ func init() {
 			return t.print(r, r.write)
 		}},
 		{"features", 0, 1, "[PROFILE]", (*tool).runFeatures},
+		{"why", 1, 2, "SYMBOL [PROFILE]", (*tool).runWhy},
+		{"roots", 0, 1, "[PROFILE]", (*tool).runRoots},
 	}
 }
 

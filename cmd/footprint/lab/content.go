@@ -59,8 +59,22 @@ func (b *Builder) key(t Target, do string) (string, error) {
 		}
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q %q %q\n", formatVersion, c.global, do, t.Package, t.Tags, []string{t.GOOS, t.GOARCH}, t.Env)
+	fmt.Fprintf(h, "%q %q %q %q %q %q %q\n", formatVersion, c.global, do, strings.TrimPrefix(t.Package, b.Out), t.Tags, []string{t.GOOS, t.GOARCH}, t.Env)
 	todo, seen := []string{start}, map[string]bool{start: true}
+	if strings.HasSuffix(start, ".go") { // a file of its own
+		data, err := os.ReadFile(start)
+		if err != nil {
+			return "", err
+		}
+		h.Write(data)
+		if f, err := parser.ParseFile(token.NewFileSet(), start, data, parser.ImportsOnly); err == nil {
+			todo = todo[:0]
+			for _, i := range f.Imports {
+				imp, _ := strconv.Unquote(i.Path.Value)
+				todo = append(todo, imp)
+			}
+		}
+	}
 	for len(todo) > 0 {
 		p, err := c.pkg(todo[0])
 		if err != nil {
