@@ -199,7 +199,11 @@ func (l *connList) pop() *Conn {
 
 // outputDirty sends what the connections that were touched have to send.
 func (s *Stack) outputDirty() {
-	for c := s.dirty.pop(); c != nil; c = s.dirty.pop() {
+	for {
+		c := s.dirty.pop()
+		if c == nil {
+			return
+		}
 		c.is &^= isDirty
 		s.output(c)
 	}

@@ -3,7 +3,6 @@ package tcp
 import (
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
-	"github.com/bonsainet/bonsai/ipv4"
 )
 
 // Output puts the next segment that may be sent now into b, from the TCP header
@@ -102,7 +101,7 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	if feature.WScale && c.flags&flagWScale != 0 {
 		appendWScale(h[n:], c.rcv.wscale)
 	}
-	c.sum(h, h)
+	c.sum(h)
 	if s.nxt == s.una {
 		s.nxt = s.una + 1
 		s.rtxEnd = s.nxt
@@ -321,16 +320,13 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	if n > 0 {
 		c.snd.q.read(seq-c.snd.una, p[hlen:])
 	}
-	c.sum(h, p)
+	c.sum(p)
 	r.acked, r.acks = r.nxt, 0
 	c.timer.ackAt = pkt.Never
 }
 
-// sum writes the checksum of the segment p into its header h.
-func (c *Conn) sum(h, p []byte) {
-	acc := ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p))
-	pkt.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, p)))
-}
+// sum writes the checksum of the segment p.
+func (c *Conn) sum(p []byte) { putSum(p, c.local.Addr, c.remote.Addr) }
 
 // free returns how large a window the receive buffer has room for.
 func (c *Conn) free() uint32 {

@@ -175,6 +175,14 @@ func putHeader(h []byte, src, dst uint16, seq, ack uint32, hlen int, f Flags, wn
 	pkt.BigEndian.PutUint32(h[16:], 0)
 }
 
+// putSum writes the checksum of the segment p, in which it is still 0.
+//
+//go:noinline
+func putSum(p []byte, src, dst ipv4.Addr) {
+	acc := ipv4.PseudoSum(src, dst, ipv4.ProtoTCP, len(p))
+	pkt.BigEndian.PutUint16(p[16:], pkt.Checksum(pkt.Sum(acc, p)))
+}
+
 // Reset appends to b the segment that answers s, which belongs to no
 // connection, and reports whether there is one: "If the ACK bit is off,
 // sequence number zero is used [...] If the ACK bit is on, <SEQ=SEG.ACK>
@@ -192,6 +200,6 @@ func Reset(s *Segment, src, dst ipv4.Addr, b *pkt.Buf) bool {
 	}
 	h := b.Append(minHeaderLen)
 	putHeader(h, s.DstPort, s.SrcPort, seq, ack, minHeaderLen, f, 0)
-	pkt.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(ipv4.PseudoSum(src, dst, ipv4.ProtoTCP, minHeaderLen), h)))
+	putSum(h, src, dst)
 	return true
 }

@@ -95,7 +95,6 @@ func (t *TimeWaitConn) Input(now pkt.Time, s *Segment, b *pkt.Buf) (d ipv4.Drop,
 	if feature.Timestamps && t.hasTS {
 		t.ts.put(h[minHeaderLen:], now)
 	}
-	acc := ipv4.PseudoSum(t.Local.Addr, t.Remote.Addr, ipv4.ProtoTCP, n)
-	pkt.BigEndian.PutUint16(h[16:], pkt.Checksum(pkt.Sum(acc, h)))
+	putSum(h, t.Local.Addr, t.Remote.Addr)
 	return ipv4.DropTCPSequence, true
 }
