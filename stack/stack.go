@@ -111,6 +111,7 @@ type Stack struct {
 	routes route.Table
 	pool   pkt.Pool   // of frames
 	mem    pkt.Memory // of the sockets' queues
+	trimAt pkt.Time   // when to look what of it is not needed
 	rng    uint64
 
 	ids       ipv4.IDs
@@ -142,7 +143,7 @@ func New(cfg Config) *Stack {
 		s.rng = rand.Uint64()
 	}
 	s.tcp.init(s)
-	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory / 16}
+	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory}
 	s.ids.Seed(s.secret(), s.secret())
 	s.pool = pkt.NewPool(netif.EthernetHeaderLen+1500, poolKeep) // for lo, until there is a device
 	s.ifaces = append(s.ifaces, netif.NewInterface("lo", 1, nil, 0))
@@ -240,6 +241,13 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 		}
 		s.inputLoop()
 	}
+	if s.mem.Kept() > 0 {
+		if now >= s.trimAt {
+			s.mem.Trim()
+			s.trimAt = now + trimInterval
+		}
+		next = min(next, s.trimAt)
+	}
 	next = min(next, s.tcp.pollTimeWait(now), s.timers.next())
 	for _, ifc := range s.ifaces {
 		s.flush(ifc)
@@ -248,6 +256,9 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 }
 
 const maxLoopRounds = 64
+
+// trimInterval is how often memory that traffic no longer needs is given up.
+const trimInterval = pkt.Second
 
 // Ready returns a socket for which something has changed, &c.Sock for a Conn c, and
 // what, once for each change; nil when there is none left. It is to be drained

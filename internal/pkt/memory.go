@@ -20,6 +20,7 @@ type Chunk struct {
 type Memory struct {
 	free *Chunk
 	kept uint32 // chunks in the free list
+	idle uint32 // of those, the ones that nobody has wanted since the last Trim
 	used uint32 // chunks that sockets hold
 
 	// Limit is the number of bytes that all sockets may hold together, in whole
@@ -69,8 +70,19 @@ func (m *Memory) Get() *Chunk {
 	}
 	m.free = k.Next
 	m.kept--
+	m.idle = min(m.idle, m.kept)
 	k.Next = nil
 	return k
+}
+
+// Trim leaves those chunks to the garbage collector that were not needed since the
+// last call: what traffic needs again and again is kept, what it needed once is not.
+func (m *Memory) Trim() {
+	for ; m.idle > 0; m.idle-- {
+		m.free = m.free.Next
+		m.kept--
+	}
+	m.idle = m.kept
 }
 
 // Put takes a Chunk back.

@@ -48,3 +48,23 @@ func TestMemoryDoesNotAllocateInSteadyState(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestTrimKeepsWhatIsNeededAgain(t *testing.T) {
+	m := Memory{Limit: 10 * ChunkSize, Keep: 10 * ChunkSize}
+	use := func(n int) {
+		var held []*Chunk
+		for range n {
+			held = append(held, m.Get())
+		}
+		for _, k := range held {
+			m.Put(k)
+		}
+	}
+	for i, step := range []struct{ use, kept int }{{8, 8}, {3, 3}, {3, 3}, {0, 0}, {0, 0}, {2, 2}} {
+		use(step.use)
+		m.Trim()
+		if n := int(m.Kept() / ChunkSize); n != step.kept {
+			t.Errorf("step %d: %d chunks kept, want %d", i, n, step.kept)
+		}
+	}
+}
