@@ -6,9 +6,14 @@ import (
 )
 
 // maxIntervals bounds how many separate pieces of out-of-order data a connection
-// holds: 4 in minimal, 16 in client, 64 in full. A segment that would make one
+// holds: 4 in minimal, 16 in client, 64 in full; with feature sack it may be more, where
+// they are large: one for every intervalBytes from the first to the last. After a slow start
+// that was too fast every second segment is missing. A segment that would make one
 // more is dropped; the peer sends it again.
-const maxIntervals = 4 << (2 * feature.Profile)
+const (
+	maxIntervals  = 4 << (2 * feature.Profile)
+	intervalBytes = 512
+)
 
 // intervals are the pieces of the receive queue beyond rcv.nxt that are filled,
 // in sequence, disjoint and not adjacent.
@@ -16,7 +21,7 @@ type intervals struct {
 	_ [0]func() // not comparable
 
 	n int
-	v [maxIntervals]interval
+	v []interval
 
 	report sackReport // feature sack
 }
@@ -34,7 +39,7 @@ func (x *intervals) add(lo, hi uint32) bool {
 		j++
 	}
 	if i == j {
-		if x.n == len(x.v) {
+		if x.n == len(x.v) && !x.grow(lo, hi) {
 			return false
 		}
 		copy(x.v[i+1:x.n+1], x.v[i:x.n])
@@ -48,6 +53,23 @@ func (x *intervals) add(lo, hi uint32) bool {
 	x.v[i] = interval{lo, maxSeq(hi, x.v[j-1].hi)}
 	copy(x.v[i+1:], x.v[j:x.n])
 	x.n -= j - i - 1
+	return true
+}
+
+// grow makes room for [lo, hi), if the data is worth it.
+func (x *intervals) grow(lo, hi uint32) bool {
+	n := len(x.v)
+	if n > 0 {
+		if before(x.v[0].lo, lo) {
+			lo = x.v[0].lo
+		}
+		if !feature.SACK || int(maxSeq(hi, x.v[n-1].hi)-lo) < n*intervalBytes {
+			return false
+		}
+	}
+	v := make([]interval, max(2*n, maxIntervals))
+	copy(v, x.v)
+	x.v = v
 	return true
 }
 
@@ -90,7 +112,9 @@ func (c *Conn) reassemble(seq uint32, p []byte) ipv4.Drop {
 	for ; i < x.n && !before(r.nxt, x.v[i].lo); i++ {
 		r.nxt = maxSeq(r.nxt, x.v[i].hi)
 	}
-	x.n = copy(x.v[:], x.v[i:x.n])
+	if x.n = copy(x.v, x.v[i:x.n]); x.n == 0 && len(x.v) > maxIntervals {
+		x.v = nil
+	}
 	return ipv4.DropNone
 }
 

@@ -147,10 +147,14 @@ func (c *Conn) putSACK(h []byte) {
 	c.rcv.ooo.report.dup = interval{}
 }
 
-// maxRuns bounds the scoreboard: 40 in minimal, 160 in client, 640 in full. What
-// does not fit is forgotten, as SACK information may be: it is advisory (RFC 2018
-// section 8).
-const maxRuns = 40 << (2 * feature.Profile)
+// maxRuns is the size of a scoreboard: 40 in minimal, 160 in client, 640 in full. One
+// grows where there is that much in flight: a run for every runBytes. What does not
+// fit is forgotten, as SACK information may be: it is advisory (RFC 2018 section 8).
+// So a peer that reports crumbs costs no memory (CVE-2019-11478).
+const (
+	maxRuns  = 40 << (2 * feature.Profile)
+	runBytes = 512
+)
 
 // run is a piece of what is in flight: sent at one time, with one fate.
 type run struct {
@@ -177,7 +181,26 @@ type scoreboard struct {
 	next  *scoreboard
 	first int // v[first : first+n] is in use
 	n     int
-	v     [maxRuns]run
+	v     []run
+}
+
+// room makes room for one more run and reports whether it may.
+func (b *scoreboard) room() bool {
+	if b.first+b.n < len(b.v) {
+		return true
+	}
+	if b.first > 0 {
+		copy(b.v, b.v[b.first:])
+		b.first = 0
+		return true
+	}
+	if b.n >= maxRuns && int(b.v[b.n-1].hi-b.v[0].lo) < b.n*runBytes {
+		return false
+	}
+	v := make([]run, max(maxRuns, 2*len(b.v)))
+	copy(v, b.v)
+	b.v = v
+	return true
 }
 
 // keepBoards is how many unused scoreboards an Env keeps.
@@ -227,20 +250,17 @@ func (st *sackState) sent(e *Env, now pkt.Time, lo, hi uint32) {
 			return
 		}
 	}
-	if b.n == maxRuns {
+	if !b.room() {
 		b.coarsen()
-	}
-	if b.n == maxRuns { // all different: let the last one grow, as if sent now
-		last := &b.v[b.first+b.n-1]
-		if last.is == 0 {
-			last.hi, last.at = hi, now
-			return
+		if !b.room() { // all different: let the last one grow, as if sent now
+			last := &b.v[b.first+b.n-1]
+			if last.is == 0 {
+				last.hi, last.at = hi, now
+				return
+			}
+			b.forget(st)
+			b.room()
 		}
-		b.forget(st)
-	}
-	if b.first+b.n == maxRuns {
-		copy(b.v[:], b.v[b.first:])
-		b.first = 0
 	}
 	b.v[b.first+b.n] = run{lo: lo, hi: hi, at: now}
 	b.n++
@@ -280,7 +300,7 @@ func (b *scoreboard) forget(st *sackState) {
 func (st *sackState) release(e *Env) {
 	if b := st.board; b != nil {
 		st.board = nil
-		if e.nboards < keepBoards {
+		if e.nboards < keepBoards && len(b.v) <= 4*maxRuns {
 			b.next, e.boards = (*scoreboard)(e.boards), unsafe.Pointer(b)
 			e.nboards++
 		}
@@ -291,12 +311,8 @@ func (st *sackState) release(e *Env) {
 // split makes a run boundary at seq, which lies within run i, and reports whether
 // there was room.
 func (b *scoreboard) split(i int, seq uint32) bool {
-	if b.n == maxRuns {
+	if !b.room() {
 		return false
-	}
-	if b.first+b.n == maxRuns {
-		copy(b.v[:], b.v[b.first:])
-		b.first = 0
 	}
 	v := b.v[b.first:][:b.n+1]
 	copy(v[i+1:], v[i:b.n])
@@ -324,7 +340,7 @@ func (st *sackState) input(now pkt.Time, c *Conn, s *Segment) {
 		}
 		st.mark(now, c, s, lo, hi)
 	}
-	if b := st.board; b != nil && b.n > maxRuns/2 {
+	if b := st.board; b != nil && b.n > len(b.v)/2 {
 		b.joinSacked()
 	}
 }
