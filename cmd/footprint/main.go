@@ -30,6 +30,7 @@
 //	-program PKG    one of its programs, or a file that is one
 //	-tags TAGS      to build that with
 //	-cache=false    build everything again
+//	-write          check sets the budgets to slightly more than there is
 package main
 
 import (
@@ -81,6 +82,7 @@ type tool struct {
 	budgets    []budget
 	references []reference
 	json       bool
+	rewrite    bool // footprint.json, by check
 	w          io.Writer
 }
 
@@ -120,11 +122,20 @@ func init() {
 			if err != nil {
 				return err
 			}
-			return t.print(r, r.write)
+			return t.print(r, func(w io.Writer) { r.writeAs(w, "symbol") })
+		}},
+		{"files", 0, 1, "[PROFILE]", func(t *tool, ctx context.Context, args []string) error {
+			r, err := t.files(ctx, t.profile(args))
+			if err != nil {
+				return err
+			}
+			return t.print(r, func(w io.Writer) { r.writeAs(w, "file") })
 		}},
 		{"features", 0, 1, "[PROFILE]", (*tool).runFeatures},
 		{"why", 1, 2, "SYMBOL [PROFILE]", (*tool).runWhy},
 		{"roots", 0, 1, "[PROFILE]", (*tool).runRoots},
+		{"diff", 2, 3, "A B [PROFILE]", (*tool).runDiff},
+		{"check", 0, 0, "", (*tool).runCheck},
 	}
 }
 
@@ -138,6 +149,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	program := fs.String("program", "", "")
 	tags := fs.String("tags", "", "")
 	cache := fs.Bool("cache", true, "")
+	write := fs.Bool("write", false, "")
 	var rest []string
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -170,7 +182,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 		return err
 	}
 	defer t.b.Close()
-	t.json, t.w, t.layer = *asJSON, w, *layer
+	t.json, t.w, t.layer, t.rewrite = *asJSON, w, *layer, *write
 	if _, err := t.program(); err != nil {
 		return err
 	}

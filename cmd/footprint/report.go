@@ -196,10 +196,11 @@ func (t *tool) packages(ctx context.Context, profile string) (*packageReport, er
 	return &packageReport{profile, l.Name, lab.Divide(bin, base)}, nil
 }
 
-// symbolReport is what one program adds, by symbol.
+// symbolReport is what one program adds, by symbol or by file.
 type symbolReport struct {
 	Profile string      `json:"profile"`
 	Layer   string      `json:"layer"`
+	Total   lab.Sizes   `json:"total"`
 	Symbols []lab.Share `json:"symbols"`
 }
 
@@ -208,13 +209,21 @@ func (t *tool) symbols(ctx context.Context, profile string) (*symbolReport, erro
 	if err != nil {
 		return nil, err
 	}
-	return &symbolReport{profile, l.Name, lab.BySymbol(bin, base)}, nil
+	return &symbolReport{profile, l.Name, bin.Sizes.Sub(base.Sizes), lab.BySymbol(bin, base)}, nil
 }
 
-func (r *symbolReport) write(w io.Writer) {
-	fmt.Fprintf(w, "What %s with layer %s adds to an empty program, by symbol, in bytes.\n\n", r.Profile, r.Layer)
+func (t *tool) files(ctx context.Context, profile string) (*symbolReport, error) {
+	bin, base, l, err := t.pair(ctx, profile)
+	if err != nil {
+		return nil, err
+	}
+	return &symbolReport{profile, l.Name, bin.Sizes.Sub(base.Sizes), lab.ByFile(bin, base)}, nil
+}
+
+func (r *symbolReport) writeAs(w io.Writer, what string) {
+	fmt.Fprintf(w, "What %s with layer %s adds to an empty program, by %s, in bytes.\n\n", r.Profile, r.Layer, what)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "text\trodata\tpclntab\tdata\tbss\t symbol")
+	fmt.Fprintf(t, "text\trodata\tpclntab\tdata\tbss\t %s\n", what)
 	for _, s := range r.Symbols {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t %s\n", num(s.Text), num(s.Rodata), num(s.Pclntab), num(s.Data), num(s.Bss), s.Name)
 	}

@@ -11,7 +11,8 @@ import (
 // all in .gopclntab.
 type funcTable struct {
 	name string
-	size int64 // bytes of .gopclntab that are there for this function first
+	size int64  // bytes of .gopclntab that are there for this function first
+	file string // where it is declared
 }
 
 const go120Magic = 0xfffffff1 // of Go 1.20 to 1.26
@@ -42,7 +43,7 @@ func funcTables(tab, funcdata []byte, order binary.ByteOrder) []funcTable {
 	}
 	part := func(from uint64) []byte { return tab[min(from, uint64(len(tab))):] }
 	n := int(word(0))
-	names, pcs, funcs := part(word(3)), part(word(6)), part(word(7))
+	names, units, files, pcs, funcs := part(word(3)), part(word(4)), part(word(5)), part(word(6)), part(word(7))
 	const fixed = 44 // bytes of _func before its arrays
 	if n < 0 || len(funcs)/8 < n {
 		return nil
@@ -71,6 +72,7 @@ func funcTables(tab, funcdata []byte, order binary.ByteOrder) []funcTable {
 				x.size += int64(len(s) + 1)
 			}
 		}
+		x.file = fileOf(order, units, files, pcs, order.Uint32(f[20:]), order.Uint32(f[32:]))
 		addPC := func(at uint32) {
 			if !seenPC[at] && uint64(at) < uint64(len(pcs)) {
 				seenPC[at] = true
@@ -109,6 +111,26 @@ func funcTables(tab, funcdata []byte, order binary.ByteOrder) []funcTable {
 		out[p.owner].size += int64(end - p.at)
 	}
 	return out
+}
+
+// fileOf returns the file of a function's first instruction: pcfile is where
+// its table is, which begins with a number in the list of the compilation unit's
+// files.
+func fileOf(order binary.ByteOrder, units, files, pcs []byte, pcfile, unit uint32) string {
+	if pcfile == 0 || uint64(pcfile) >= uint64(len(pcs)) {
+		return ""
+	}
+	first, n := binary.Varint(pcs[pcfile:]) // from -1
+	at := (int64(unit) + first - 1) * 4
+	if n <= 0 || at < 0 || at+4 > int64(len(units)) {
+		return ""
+	}
+	name := order.Uint32(units[at:])
+	if uint64(name) >= uint64(len(files)) {
+		return ""
+	}
+	s, _, _ := bytes.Cut(files[name:], []byte{0})
+	return string(s)
 }
 
 // pcTableLen returns the length of the table at the start of b: pairs of

@@ -73,18 +73,37 @@ func largestFirst(l []Share) {
 // BySymbol returns the symbols of b, without what base has under the same
 // name, the largest first. A nil base is nothing.
 func BySymbol(b, base *Binary) []Share {
-	m := map[string]Sizes{}
-	for _, s := range b.Symbols {
-		z := m[s.Name]
-		*z.at(s.Kind) += s.Size
-		m[s.Name] = z
-	}
-	if base != nil {
-		for _, s := range base.Symbols {
-			z := m[s.Name]
-			*z.at(s.Kind) -= s.Size
-			m[s.Name] = z
+	return shares(b, base, func(s *Symbol) string { return s.Name })
+}
+
+// ByFile returns what the functions of each source file take; what is not a
+// function goes by its package.
+func ByFile(b, base *Binary) []Share {
+	return shares(b, base, func(s *Symbol) string {
+		switch {
+		case s.File != "":
+			return s.File
+		case s.Package != "":
+			return s.Package + " (no file)"
 		}
+		return sharedName(s)
+	})
+}
+
+func shares(b, base *Binary, name func(s *Symbol) string) []Share {
+	m := map[string]Sizes{}
+	add := func(b *Binary, sign int64) {
+		for i := range b.Symbols {
+			s := &b.Symbols[i]
+			n := name(s)
+			z := m[n]
+			*z.at(s.Kind) += sign * s.Size
+			m[n] = z
+		}
+	}
+	add(b, 1)
+	if base != nil {
+		add(base, -1)
 	}
 	var out []Share
 	for name, z := range m {

@@ -65,6 +65,7 @@ type Symbol struct {
 	Package string // import path; "" for what is shared, such as strings
 	Kind    Kind
 	Size    int64
+	File    string // where a function is declared; "" if not known
 }
 
 // A Binary is what was read from a program's file.
@@ -124,7 +125,7 @@ func Read(path string) (*Binary, error) {
 				}
 			}
 		}
-		b.Symbols = append(b.Symbols, Symbol{s.Name, PackageOf(s.Name), k, size})
+		b.Symbols = append(b.Symbols, Symbol{Name: s.Name, Package: PackageOf(s.Name), Kind: k, Size: size})
 	}
 	b.addFuncTables(f, funcdata)
 	return b, nil
@@ -156,11 +157,18 @@ func (b *Binary) addFuncTables(f *elf.File, funcdata elf.Symbol) {
 	if mapsKind != Pclntab {
 		maps = nil // older linkers keep these in .rodata
 	}
+	file := map[string]string{}
 	for _, t := range funcTables(read(tab, 0, tab.Size), maps, f.ByteOrder) {
-		b.Symbols = append(b.Symbols, Symbol{t.name, PackageOf(t.name), Pclntab, t.size})
+		b.Symbols = append(b.Symbols, Symbol{t.name, PackageOf(t.name), Pclntab, t.size, t.file})
+		file[t.name] = t.file
 		if maps != nil {
 			b.Symbols = slices.DeleteFunc(b.Symbols, func(s Symbol) bool { return s.Name == "go:func.*" })
 			maps = nil
+		}
+	}
+	for i := range b.Symbols {
+		if s := &b.Symbols[i]; s.Kind == Text {
+			s.File = file[s.Name]
 		}
 	}
 }
