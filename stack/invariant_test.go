@@ -399,3 +399,14 @@ func checkFrame(f []byte, mtu int, protocols bool) error {
 	}
 	return nil
 }
+
+// fieldSizes lists the fields of a struct with their sizes in bytes.
+func fieldSizes(v any) (list []string) {
+	t := reflect.TypeOf(v)
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Type.Size() > 0 {
+			list = append(list, fmt.Sprintf("%s %d", f.Name, f.Type.Size()))
+		}
+	}
+	return list
+}

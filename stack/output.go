@@ -44,8 +44,7 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 		if src.IsAny() {
 			src = dst
 		}
-		mtu := min(s.pool.Size()-netif.EthernetHeaderLen, 65535) // what a Buf holds
-		*p = path{ifc: s.ifaces[0], gen: s.routes.Gen(), mtu: uint16(mtu)}
+		*p = path{ifc: s.ifaces[0], gen: s.routes.Gen(), mtu: uint16(s.maxPacket())}
 		return src, 0
 	}
 	hop := dst
@@ -78,11 +77,11 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 			src = s.source(out, hop)
 		}
 	}
-	mtu := uint32(out.MTU)
+	mtu := min(uint32(out.MTU), s.maxPacket()) // lo's may be more
 	if r != nil && r.MTU != 0 {
 		mtu = max(min(mtu, r.MTU), ipv4.MinMTU)
 	}
-	way := path{ifc: out, gen: s.routes.Gen(), mtu: uint16(min(mtu, 65535)), group: group}
+	way := path{ifc: out, gen: s.routes.Gen(), mtu: uint16(mtu), group: group}
 	if feature.PMTUD && s.pmtu != nil {
 		way.mtu = pmtuOf(s).mtu(dst, way.mtu)
 	}
@@ -105,6 +104,11 @@ func (s *Stack) source(out *netif.Interface, hop ipv4.Addr) ipv4.Addr {
 		}
 	}
 	return src
+}
+
+// maxPacket returns the length of the largest packet that a Buf holds.
+func (s *Stack) maxPacket() uint32 {
+	return uint32(min(s.pool.Size()-netif.EthernetHeaderLen, ipv4.MaxLen))
 }
 
 // defaultTTL is 1 for groups: a multicast stays on its link unless the application

@@ -65,7 +65,7 @@ func newPair(t *testing.T, cfg Config, mtu int, delay pkt.Time) *pair {
 }
 
 // up brings up eth0 on dev with address a/24 by ioctl.
-func up(t *testing.T, s *Stack, dev netif.Device, a ipv4.Addr) {
+func up(t testing.TB, s *Stack, dev netif.Device, a ipv4.Addr) {
 	t.Helper()
 	if _, err := s.AddInterface("eth0", dev); err != nil {
 		t.Fatal(err)
