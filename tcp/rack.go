@@ -94,13 +94,14 @@ func (c *Conn) rackAck(now pkt.Time, n uint32) {
 	} else if n > 0 && before(k.round, c.snd.una-1<<30) {
 		k.round = c.snd.una
 	}
-	c.tlpAck(n)
+	c.tlpAck(n, n == 0 && st.delivered == 0)
 	if c.flags&flagRecovery != 0 && !before(c.snd.una, c.cc.recover) && k.keep > 0 {
 		if k.keep--; k.keep == 0 {
 			k.mult = 0
 		}
 	}
-	if st.delivered == 0 && st.sacked == 0 {
+	// Without a gap, what was sent first has arrived first.
+	if st.sacked == 0 && (st.delivered == 0 || c.flags&(flagRecovery|flagLoss) == 0) {
 		c.armProbe(now)
 		return
 	}
@@ -126,9 +127,7 @@ func (c *Conn) rackTimeout(now pkt.Time) {
 		sackOf(c).delivered = 0
 		c.beginRecovery()
 		c.prrAck(false)
-	} else if c.flags&flagRecovery != 0 {
-		c.cc.cwnd = max(c.cc.cwnd, c.flight()+uint32(c.snd.mss))
-	}
+	} // else what was found lost has left the window as much room
 }
 
 // armProbe turns the retransmission timer into one for a tail loss probe, where
@@ -151,10 +150,14 @@ func (c *Conn) armProbe(now pkt.Time) {
 	}
 	// "A sender should schedule a PTO [...] after transmitting new data": one that runs
 	// starts again.
-	if now+pto < t.rtxAt || c.flags&flagTLP != 0 {
-		t.rtxAt = now + pto
-		c.flags |= flagTLP
+	// "If (Now() + PTO > TCP_RTO_expiration()): PTO = TCP_RTO_expiration() - Now()":
+	// the probe comes first in any case, so that one lost segment is no timeout.
+	if c.flags&flagTLP != 0 {
+		t.rtxAt = now + min(pto, c.rtt.rto())
+	} else {
+		t.rtxAt = min(t.rtxAt, now+pto)
 	}
+	c.flags |= flagTLP
 }
 
 // probeTimeout sends a tail loss probe: "a new data segment if there is data to
@@ -184,7 +187,7 @@ func (c *Conn) sendProbe(now pkt.Time, b *pkt.Buf) bool {
 	}
 	st.rack.tlpEnd = end
 	v := st.runs()
-	if len(v) == 0 || v[len(v)-1].is != 0 {
+	if len(v) == 0 || v[len(v)-1].is&(runSacked|runLost) != 0 {
 		c.flags &^= flagTLPOut
 		return false
 	}
@@ -201,19 +204,24 @@ func (c *Conn) sendProbe(now pkt.Time, b *pkt.Buf) bool {
 	return true
 }
 
-// tlpAck ends the episode: section 7.4. A probe that was a retransmission and
-// whose ACK shows no duplicate has repaired a loss, which the congestion window
-// has to answer for.
-func (c *Conn) tlpAck(n uint32) {
-	k := &sackOf(c).rack
+// tlpAck ends the episode: section 7.4. A probe that was a retransmission has
+// repaired a loss, which the congestion window has to answer for, when an ACK goes
+// beyond it and none has shown a duplicate. dup says that this one is a duplicate ACK.
+func (c *Conn) tlpAck(n uint32, dup bool) {
+	st := sackOf(c)
+	k := &st.rack
 	if c.flags&flagTLPOut == 0 || before(c.snd.una, k.tlpEnd) {
 		return
 	}
 	switch {
-	case c.flags&flagTLPResent == 0 || sackOf(c).dsack:
-	case n > 0 && c.flags&(flagRecovery|flagLoss) == 0:
-		c.cc.ssthresh = c.cc.reduced(c)
-		c.cc.cwnd = c.cc.ssthresh
+	case c.flags&flagTLPResent == 0 || st.dsack:
+	case c.snd.una != k.tlpEnd:
+		if c.flags&(flagRecovery|flagLoss) == 0 {
+			c.cc.ssthresh = c.cc.reduced(c)
+			c.cc.cwnd = c.cc.ssthresh
+		}
+	case !dup: // maybe of the original: the next ACK tells
+		return
 	}
 	c.flags &^= flagTLPOut | flagTLPResent
 }

@@ -157,7 +157,9 @@ func (r *reno) timeout(c *Conn) {
 	// "when a TCP sender detects segment loss using the retransmission timer and
 	// the given segment has already been retransmitted [...] ssthresh is held
 	// constant".
-	if c.timer.retries == 1 {
+	// In fast recovery by SACK it is the answer to the loss of this flight already; the
+	// window that proportional rate reduction has left is no measure of the path.
+	if c.timer.retries == 1 && !(feature.SACK && c.sack != nil && c.flags&flagRecovery != 0) {
 		r.ssthresh = r.reduced(c)
 	}
 	r.cwnd = mss

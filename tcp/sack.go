@@ -217,6 +217,7 @@ type sackState struct {
 	sacked uint32 // bytes in runSacked
 	lost   uint32 // bytes in runLost
 	high   uint32 // behind the highest that is known to have arrived
+	fack   uint32 // high before the ACK in progress, whose blocks tell no order
 
 	delivered uint32 // bytes that the ACK in progress reported first
 	dsack     bool   // the ACK in progress reported a duplicate
@@ -325,7 +326,7 @@ func (b *scoreboard) split(i int, seq uint32) bool {
 // input takes what an ACK says: everything before s.Ack has arrived, and so have
 // the blocks of its SACK option.
 func (st *sackState) input(now pkt.Time, c *Conn, s *Segment) {
-	st.delivered, st.dsack = 0, false
+	st.delivered, st.dsack, st.fack = 0, false, st.high
 	st.acked(now, c, s)
 	blocks := s.SACK
 	for i := 0; len(blocks) >= 8; i++ {
@@ -440,7 +441,7 @@ func (st *sackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, n, hi ui
 		}
 	}
 	if feature.RACK {
-		st.rack.arrived(now, c, s, r, hi, st.high)
+		st.rack.arrived(now, c, s, r, hi, st.fack)
 	}
 	st.high = maxSeq(st.high, hi)
 }
