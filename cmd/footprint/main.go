@@ -136,6 +136,7 @@ func init() {
 		{"roots", 0, 1, "[PROFILE]", (*tool).runRoots},
 		{"diff", 2, 3, "A B [PROFILE]", (*tool).runDiff},
 		{"check", 0, 0, "", (*tool).runCheck},
+		{"html", 1, 1, "FILE", (*tool).runHTML},
 	}
 }
 

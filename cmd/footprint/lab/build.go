@@ -178,3 +178,11 @@ func GoVersion(dir string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
+
+// Module returns the path of the module, or "".
+func (b *Builder) Module() string {
+	cmd := exec.Command("go", "list", "-m")
+	cmd.Dir, cmd.Env = b.Dir, Target{}.env()
+	out, _ := cmd.Output()
+	return strings.TrimSpace(string(out))
+}

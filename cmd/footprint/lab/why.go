@@ -252,3 +252,82 @@ func (p *program) dominators() []int32 {
 	}
 	return idom
 }
+
+// A Way is how a symbol is reached first: the last step of the shortest chain.
+type Way struct {
+	Name   string `json:"n"`
+	Parent int    `json:"p"` // index of a Way, or -1
+	How    string `json:"h,omitempty"`
+	Note   string `json:"o,omitempty"`
+	Bytes  int64  `json:"b"`
+}
+
+// Ways returns for each function, variable and type of the program the step
+// before it on the shortest chain: from main.main if there is one, else from
+// package initialisation, else from the start.
+func (g *Graph) Ways() []Way {
+	p := g.program()
+	parent := make([]int32, len(p.edges))
+	how := make([]EdgeKind, len(p.edges))
+	seen := make([]bool, len(p.edges))
+	index := make([]int, len(p.edges))
+	var order, queue []int32
+	for _, starts := range [][]int32{g.names["main.main"], g.names["go:main.inittasks"], g.roots} {
+		for _, s := range starts {
+			if p.f.seen[s] && !seen[s] {
+				seen[s], parent[s] = true, -1
+				queue = append(queue, s)
+			}
+		}
+		for len(queue) > 0 {
+			id := queue[0]
+			queue = queue[1:]
+			order = append(order, id)
+			for _, e := range p.edges[id] {
+				if !seen[e.to] {
+					seen[e.to], parent[e.to], how[e.to] = true, id, e.kind
+					queue = append(queue, e.to)
+				}
+			}
+		}
+	}
+	var ways []Way
+	for _, id := range order {
+		n := &g.nodes[id]
+		if n.name == "" || n.pcln(n.name) || strings.HasPrefix(n.name, "go:string.") || strings.HasPrefix(n.name, "runtime.gcbits") || strings.HasPrefix(n.name, "type:.namedata") {
+			continue
+		}
+		w := Way{Name: n.name, Parent: -1, Bytes: n.size}
+		if up := parent[id]; up >= 0 {
+			w.Parent, w.How, w.Note = index[up], how[id].String(), p.note(up, id, how[id])
+		}
+		index[id] = len(ways)
+		ways = append(ways, w)
+	}
+	return ways
+}
+
+// Types returns the type descriptors in the program and their sizes, without
+// those that base has too; the largest first. They have no names in a linked
+// program.
+func (g *Graph) Types(base *Graph) []Share {
+	have := map[string]bool{}
+	if base != nil {
+		have = base.Reached()
+	}
+	f := g.reach(nil)
+	m := map[string]Sizes{}
+	for i := range g.nodes {
+		if n := &g.nodes[i]; f.seen[i] && n.kind == Rodata && strings.HasPrefix(n.name, "type:") && !have[n.name] {
+			z := m[n.name]
+			z.Rodata += n.size
+			m[n.name] = z
+		}
+	}
+	var out []Share
+	for name, z := range m {
+		out = append(out, Share{name, z})
+	}
+	largestFirst(out)
+	return out
+}
