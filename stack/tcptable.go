@@ -124,23 +124,22 @@ func (t *tcpTable) remove(s *Stack, c *Conn) {
 // choosePort is RFC 6056 section 3.3.4, double-hash port selection with one
 // counter: each destination has a sequence of its own, so ports of live pairs
 // are not met again soon, and nobody can tell the next from the last. Pairs in
-// TIME-WAIT are taken only when there is nothing else. It returns 0 if there is
-// no free port.
+// TIME-WAIT are taken only when 64 ports in a row were not free. It returns 0 if
+// there is no free port.
 func (t *tcpTable) choosePort(s *Stack, local ipv4.Addr, remote ipv4.Endpoint) uint16 {
 	lo, n := uint32(s.cfg.PortMin), uint32(s.cfg.PortMax)-uint32(s.cfg.PortMin)+1
 	at := t.key.PortOffset(local, remote) + t.portHint
-	for _, reuse := range [...]bool{false, true} {
-		for i := uint32(0); i < n; i++ {
-			e := ipv4.Endpoint{Addr: local, Port: uint16(lo + (at+i)%n)}
-			if t.lookup(e, remote) != nil || feature.Listen && s.listen != nil && listenOf(s).find(e) != nil {
-				continue
-			}
-			if t.lookupTimeWait(e, remote) != nil && !(reuse && t.evictTimeWait(s.now, e, remote)) {
-				continue
-			}
-			t.portHint += i + 1 + uint32(s.random())&7
-			return e.Port
+	const fresh = 64
+	for i := uint32(0); i < n+fresh; i++ {
+		e := ipv4.Endpoint{Addr: local, Port: uint16(lo + (at+i)%n)}
+		if t.lookup(e, remote) != nil || feature.Listen && s.listen != nil && listenOf(s).find(e) != nil {
+			continue
 		}
+		if t.lookupTimeWait(e, remote) != nil && (i < fresh || !t.evictTimeWait(s.now, e, remote)) {
+			continue
+		}
+		t.portHint += i + 1 + uint32(s.random())&7
+		return e.Port
 	}
 	return 0
 }
