@@ -8,11 +8,15 @@ type tuneState struct {
 
 	at   pkt.Time // when the measurement began
 	read uint32   // rcv.read then
+	most uint32   // that was taken in one
 }
 
 // tuneReceive grows the receive buffer so that it holds twice what the application
 // took in the last round trip: what arrives while one window is read is the next
-// (dynamic right-sizing: Fisk and Feng, 2001). A buffer whose size the application
+// (dynamic right-sizing: Fisk and Feng, 2001). While that still grows as in slow start,
+// it is three times as much: should the start prove to be too fast, the window must hold
+// what is sent while the losses are repaired, or the sender falls silent and then sends a
+// window at once. A buffer whose size the application
 // has set stays as it is, and none grows while the stack's memory is low.
 func (c *Conn) tuneReceive(now pkt.Time) {
 	r := &c.rcv
@@ -22,12 +26,19 @@ func (c *Conn) tuneReceive(now pkt.Time) {
 	}
 	took := r.read - r.tune.read
 	idle := now-r.tune.at > 2*rtt
-	r.tune = tuneState{at: now, read: r.read}
+	r.tune.at, r.tune.read = now, r.read
 	o := &c.Options
 	if idle || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
 		return
 	}
-	if want := 2*took + 16*uint32(r.mss); want > o.RcvBuf {
+	want := 2*took + 16*uint32(r.mss)
+	if most := r.tune.most; took > most {
+		r.tune.most = took
+		if took-most > most/4 {
+			want *= 3
+		}
+	}
+	if want > o.RcvBuf {
 		o.RcvBuf = min(want, c.env.MaxRcvBuf)
 	}
 }
