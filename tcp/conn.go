@@ -10,9 +10,11 @@
 //	for c.Output(now, buf) {...}  then: send what may be sent
 //	c.Deadline()                  and call again by then at the latest
 //
-// Features: listen (passive open), wscale and timestamps (RFC 7323), urgent (an
+// Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
+// recovery and congestion control; without them RFC 5681 and 6582, in reno.go),
+// keepalive, autotune (buffers that grow), pmtud, listen (passive open) and urgent (an
 // out-of-band byte). Without them the same segments are understood as far as
-// RFC 9293 requires.
+// RFC 9293 requires. Not here: ECN, fast open, SYN cookies, pacing.
 package tcp
 
 import (
@@ -221,7 +223,7 @@ type receiver struct {
 	second uint32
 }
 
-// Init prepares c for Connect or an accept. opt are the application's settings.
+// Init prepares c for Open or Accept. opt are the application's settings.
 func (c *Conn) Init(env *Env, opt Options) {
 	*c = Conn{env: env, state: Closed, Options: opt}
 	c.timer.clear()
@@ -532,7 +534,7 @@ func (c *Conn) Abort() {
 	switch c.state {
 	case SynReceived, Established, FinWait1, FinWait2, CloseWait:
 		c.flags |= flagReset
-	case Closing, LastAck, TimeWait: // "respond ok and delete the TCB"
+	case Closing, LastAck, TimeWait: // nothing to say: only delete the TCB
 		if c.snd.una != c.snd.nxt && c.Options.Linger == 0 {
 			c.flags |= flagReset
 		}

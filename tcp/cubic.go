@@ -10,7 +10,7 @@ const (
 	cubicC    = 0.4
 	cubicBeta = 0.7
 	// cubicAlpha makes the Reno-friendly estimate as fast as Reno in spite of the
-	// smaller reduction: "alpha_cubic = 3 * (1 - beta_cubic) / (1 + beta_cubic)".
+	// smaller reduction (RFC 9438 section 4.3).
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
 )
 
@@ -28,8 +28,8 @@ type cubicState struct {
 	est   float64  // W_est: what Reno would have
 }
 
-// reduced returns ssthresh after a loss: "ssthresh = FlightSize * beta_cubic"
-// (section 4.6), with fast convergence (section 4.7).
+// cubicReduced returns ssthresh after a loss, which leaves cubicBeta of the flight
+// (RFC 9438 section 4.6), and remembers the window, with fast convergence (section 4.7).
 func (c *Conn) cubicReduced(flight uint32) uint32 {
 	q := cubicOf(c)
 	if q == nil {
@@ -73,7 +73,8 @@ func (c *Conn) cubicGrow(now pkt.Time, n uint32) {
 		r.cwnd = max(r.cwnd, uint32(q.est*mss)) // the Reno-friendly region
 		return
 	}
-	// "target = cwnd if W_cubic(t + RTT) < cwnd; 1.5 * cwnd if it is more than that".
+	// The target is W_cubic(t + RTT), but at least cwnd and at most 1.5 times cwnd
+	// (section 4.2).
 	target := min(max(q.at(t+float64(c.rtt.srtt)/1e6), w), 1.5*w)
 	r.cwnd += uint32((target - w) / w * float64(n))
 }

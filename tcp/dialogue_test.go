@@ -51,7 +51,6 @@ type dialogue struct {
 	written uint32 // octets written
 	read    uint32 // octets read
 	edge    uint32 // the furthest right edge that was advertised, relative
-	shift   uint8  // of our windows, once the handshake is over
 	tsOn    bool   // the test's peer speaks timestamps, by default
 	tsNow   func() uint32
 	ecr     uint32 // the last TSval that we have sent
@@ -79,7 +78,6 @@ func withSndBuf(n uint32) dialogueOption {
 	return func(d *dialogue) { d.opt.SndBuf = n }
 }
 func withMemory(n uint32) dialogueOption { return func(d *dialogue) { d.mem.Limit = n } }
-func withNoDelay(d *dialogue)            { d.c.SetNoDelay(true) }
 
 // newDialogue returns a dialogue whose Conn is closed.
 func newDialogue(t *testing.T, opts ...dialogueOption) *dialogue {
@@ -94,9 +92,7 @@ func newDialogue(t *testing.T, opts ...dialogueOption) *dialogue {
 	for _, o := range opts {
 		o(d)
 	}
-	noDelay := d.c.NoDelay()
 	d.c.Init(&d.env, d.opt)
-	d.c.SetNoDelay(noDelay)
 	d.tsNow = func() uint32 { return uint32(d.now/ms) + 7777 }
 	t.Cleanup(d.done)
 	return d

@@ -288,10 +288,8 @@ type machine struct {
 	c    *Conn
 	mem  *pkt.Memory
 	now  pkt.Time
-	edge uint32 // the peer's: una + window, furthest
 	mine uint32 // ours: right edge as advertised
 	has  bool   // mine is set
-	sent uint32 // behind what was ever sent
 	log  []string
 }
 

@@ -3,6 +3,7 @@ package tcp
 import (
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
 )
 
 // Info is what can be learned about a connection: the fields of Linux's struct
@@ -64,7 +65,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	i.SndMSS, i.RcvMSS = uint32(s.mss), uint32(r.mss)
 	i.RTO, i.ATO = c.rtt.value, uint32(delayedAck/pkt.Microsecond)
 	i.RTT, i.RTTVar = c.rtt.srtt, c.rtt.dev
-	i.PMTU, i.AdvMSS = uint32(s.path)+minHeaderLen+20, uint32(s.path)
+	i.PMTU, i.AdvMSS = uint32(s.path)+minHeaderLen+ipv4.MinHeaderLen, uint32(s.path)
 	i.SndWnd, i.RcvWnd, i.RcvSpace = s.wnd, r.adv-r.nxt, c.Options.RcvBuf
 	i.Probes = t.probes
 	if i.Backoff = t.retries; c.flags&flagPersist == 0 {

@@ -32,7 +32,7 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		}
 	}
 	if c.state == SynReceived && s.Flags&(SYN|ACK|RST) == SYN|ACK && s.Seq+1 == c.rcv.nxt {
-		// The peer's answer in a simultaneous open (section 3.5, figure 8, line 6): it
+		// The peer's answer in a simultaneous open (section 3.5, figure 7, line 6): it
 		// repeats the SYN that we have.
 		s.Seq++
 		s.Flags &^= SYN
@@ -141,7 +141,7 @@ func (c *Conn) takeSyn(now pkt.Time, s *Segment) {
 	if feature.SACK {
 		c.negotiateSACK(s)
 	}
-	c.snd.wnd = uint32(s.Wnd) // "The window field in a segment where the SYN bit is set MUST NOT be scaled"
+	c.snd.wnd = uint32(s.Wnd) // not scaled in a SYN (RFC 7323 section 2.2)
 	c.snd.maxWnd = c.snd.wnd
 	c.snd.wl1 = s.Seq
 }
@@ -208,10 +208,9 @@ func (c *Conn) inputControl(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 	case s.Flags&RST != 0 && c.state == TimeWait:
 		return ipv4.DropTCPReset, false // RFC 1337 section 3, fix F1
 	case s.Flags&RST != 0:
-		// "If the RST bit is set and the sequence number exactly matches the next
-		// expected sequence number (RCV.NXT), then TCP endpoints MUST reset the
-		// connection [...] If [...] does not exactly match [...] yet is within the current
-		// receive window, TCP endpoints MUST send [a] challenge ACK" (RFC 5961 section 3.2).
+		// Only one that "exactly matches the next expected sequence number (RCV.NXT)"
+		// resets: in the window, but elsewhere, it may be forged, and gets a challenge ACK
+		// (RFC 9293 section 3.10.7.4; RFC 5961 section 3.2).
 		if s.Seq != c.rcv.nxt {
 			c.challenge(now)
 			return ipv4.DropTCPReset, false
@@ -229,7 +228,7 @@ func (c *Conn) inputControl(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 		return ipv4.DropNone, false
 	case s.Flags&SYN != 0:
 		// "If the SYN bit is set, irrespective of the sequence number, TCP endpoints
-		// MUST send a "challenge ACK" to the remote peer" (RFC 5961 section 4.2).
+		// MUST send a "challenge ACK" to the remote peer" (RFC 9293 section 3.10.7.4).
 		c.challenge(now)
 		return ipv4.DropTCPSYN, false
 	}
@@ -484,11 +483,10 @@ func (c *Conn) acknowledge(now pkt.Time) {
 	}
 }
 
-// ICMP takes an error message about the segment that began at seq. "TCP SHOULD
-// check that the TCP sequence number contained in the payload of the ICMP error
-// message is within the range SND.UNA =< SEG.SEQ < SND.NXT" (RFC 5927 section
-// 4.1). During the open it ends the attempt; later it is only remembered: even
-// "hard" errors may be forged or pass (RFC 5461; RFC 9293 section 3.9.2.2).
+// ICMP takes an error message about the segment that began at seq, which must be
+// "within the range SND.UNA =< SEG.SEQ < SND.NXT" (RFC 5927 section 4.1). During
+// the open it ends the attempt; later it is only remembered: even "hard" errors
+// may be forged or pass (RFC 5461; RFC 9293 section 3.9.2.2).
 func (c *Conn) ICMP(e errno.Errno, seq uint32) ipv4.Drop {
 	if before(seq, c.snd.una) || !before(seq, c.snd.nxt) {
 		return ipv4.DropICMPSequence

@@ -74,9 +74,9 @@ func (x *intervals) grow(lo, hi uint32) bool {
 }
 
 // reassemble stores a segment while something is missing before it, or before
-// what came earlier: "Segments that arrive out of order [...] SHOULD be held"
-// (RFC 9293 section 3.8, SHLD-31). Each is acknowledged at once, and so is one
-// that fills a hole (RFC 5681 section 4.2).
+// what came earlier: "Segments with higher beginning sequence numbers SHOULD be
+// held for later processing" (RFC 9293 section 3.10.7.4, SHLD-31). Each is
+// acknowledged at once, and so is one that fills a hole (RFC 5681 section 4.2).
 func (c *Conn) reassemble(seq uint32, p []byte) ipv4.Drop {
 	r := &c.rcv
 	if r.acks < 255 {

@@ -273,7 +273,7 @@ func (c *Conn) startTiming(now pkt.Time, seq uint32) {
 
 // sendData emits n bytes from seq on and starts the retransmission timer.
 func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
-	// "PSH MUST be set in the last buffered segment (i.e., when there is no more
+	// "MUST set the PSH bit in the last buffered segment (i.e., when there is no more
 	// queued data to be sent)" (RFC 9293 section 3.9.1.2, MUST-61).
 	if n > 0 && seq+n == c.snd.end {
 		f |= PSH
@@ -348,7 +348,7 @@ func (c *Conn) free() uint32 {
 
 // worth reports whether a window that opens from wnd to free bytes does so by a
 // step that is worth it: "min( Fr * RCV.BUFF, Eff.snd.MSS )" with Fr = 1/2 (RFC
-// 9293 section 3.8.6.2.2, MUST-39; SHLD-14). Nothing more can be hoped for when an
+// 9293 section 3.8.6.2.2, MUST-39). Nothing more can be hoped for when an
 // empty queue has a window of zero.
 func (c *Conn) worth(wnd, free uint32) bool {
 	r := &c.rcv
@@ -356,8 +356,8 @@ func (c *Conn) worth(wnd, free uint32) bool {
 }
 
 // window moves the right edge of the receive window and returns the field for
-// the header. The edge never moves back, and forward only in steps that are worth
-// it.
+// the header. The edge never moves back (RFC 9293 section 3.8.6, SHLD-14), and forward
+// only in steps that are worth it.
 func (c *Conn) window() uint16 {
 	r := &c.rcv
 	wnd := r.adv - r.nxt

@@ -9,8 +9,8 @@ func (c *Conn) InFlight(seq uint32) bool {
 }
 
 // Resegment sends again at once, in segments of the present size, what is in
-// flight: a router could not forward it. "retransmission [...] should not [change]
-// the congestion window" (RFC 1191 section 6.5).
+// flight: a router could not forward it. "a retransmission caused by a Datagram Too Big
+// message should not change the congestion window" (RFC 1191 section 6.4).
 func (c *Conn) Resegment() {
 	s := &c.snd
 	if !c.state.synchronized() || s.una == s.nxt {

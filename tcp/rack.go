@@ -19,8 +19,8 @@ type rackState struct {
 }
 
 const (
-	// maxAckDelay is how long a peer may delay an ACK: "TLP.max_ack_delay [...]
-	// RECOMMENDED value is 200 ms".
+	// maxAckDelay is how long a peer may delay an ACK: TLP.max_ack_delay of RFC 8985
+	// section 7.2.
 	maxAckDelay = 200 * pkt.Millisecond
 	// minRTTWindow is how long a least round trip is believed.
 	minRTTWindow = 5 * 60 * pkt.Second
@@ -34,9 +34,8 @@ const (
 func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high uint32) {
 	rtt := uint32(min(now-r.at, 100*pkt.Second) / pkt.Microsecond)
 	if r.is&runResent != 0 {
-		// "RACK ignores the packet if any of these conditions are true: [...] the TSecr
-		// is less than the time of its retransmission, or the RTT is less than min RTT":
-		// it was the original that has arrived.
+		// It was the original that has arrived if the peer echoes an earlier timestamp
+		// than the retransmission's, or sooner than a round trip takes (step 2).
 		if c.flags&flagTS != 0 && s.HasTS && before(s.TSEcr, c.rcv.ts.clock(r.at)) || rtt < k.min {
 			return
 		}
@@ -52,10 +51,10 @@ func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high 
 	}
 }
 
-// window is RACK.reo_wnd, step 4: nothing when three segments have been SACKed and
+// reoWnd is RACK.reo_wnd, step 4: nothing when three segments have been SACKed and
 // no reordering was ever seen; else a quarter of the least round trip, more for
 // each round in which a retransmission proved to be needless, up to SRTT.
-func (k *rackState) window(c *Conn) pkt.Time {
+func (k *rackState) reoWnd(c *Conn) pkt.Time {
 	if c.flags&flagReordering == 0 &&
 		(c.flags&(flagRecovery|flagLoss) != 0 || sackOf(c).sacked >= 3*uint32(c.snd.mss)) {
 		return 0
@@ -66,7 +65,7 @@ func (k *rackState) window(c *Conn) pkt.Time {
 // detect is step 5: everything sent so long before k.at that it should have
 // arrived is lost. It returns how long to wait until more may be.
 func (k *rackState) detect(now pkt.Time, c *Conn) (wait pkt.Time) {
-	reo := k.window(c)
+	reo := k.reoWnd(c)
 	due := pkt.Time(k.rtt)*pkt.Microsecond + reo
 	v := sackOf(c).runs()
 	for i := range v {
@@ -88,8 +87,7 @@ func (c *Conn) rackAck(now pkt.Time, n uint32) {
 	st := sackOf(c)
 	k := &st.rack
 	if st.dsack && !before(c.snd.una, k.round) {
-		// "RACK.reo_wnd_mult += 1 [...] once per round trip": what was sent again had
-		// arrived.
+		// What was sent again had arrived: wait longer, by a step each round trip (step 4).
 		k.mult, k.keep, k.round = min(k.mult+1, 63), reoPersist, c.snd.nxt
 	} else if n > 0 && before(k.round, c.snd.una-1<<30) {
 		k.round = c.snd.una
@@ -113,8 +111,8 @@ func (c *Conn) rackAck(now pkt.Time, n uint32) {
 	}
 }
 
-// rackTimeout is what the reordering timer does: "RACK_detect_loss() [...] marks
-// lost what the reordering window was waiting for".
+// rackTimeout is what the reordering timer does: what it was waiting for is lost (RFC
+// 8985 section 6.3).
 func (c *Conn) rackTimeout(now pkt.Time) {
 	c.flags &^= flagReo
 	c.timer.rtxAt = now + c.rtt.rto()
@@ -140,7 +138,8 @@ func (c *Conn) armProbe(now pkt.Time) {
 	}
 	pto := pkt.Second
 	if c.rtt.srtt != 0 {
-		// "PTO = 2*SRTT [...] If FlightSize is one segment [...] PTO += max_ack_delay".
+		// Two round trips, and what the peer may wait for a second segment when there is
+		// none.
 		pto = 2 * pkt.Time(c.rtt.srtt) * pkt.Microsecond
 		if s.nxt-s.una <= uint32(s.mss) {
 			pto += maxAckDelay
@@ -148,8 +147,7 @@ func (c *Conn) armProbe(now pkt.Time) {
 			pto += 2 * pkt.Millisecond // timers are not exact
 		}
 	}
-	// "A sender should schedule a PTO [...] after transmitting new data": one that runs
-	// starts again.
+	// One that runs starts again with new data.
 	// "If (Now() + PTO > TCP_RTO_expiration()): PTO = TCP_RTO_expiration() - Now()":
 	// the probe comes first in any case, so that one lost segment is no timeout.
 	if c.flags&flagTLP != 0 {
@@ -160,9 +158,8 @@ func (c *Conn) armProbe(now pkt.Time) {
 	c.flags |= flagTLP
 }
 
-// probeTimeout sends a tail loss probe: "a new data segment if there is data to
-// send and the receive window allows, otherwise retransmit the last segment"
-// (section 7.3).
+// probeTimeout calls for a tail loss probe: new data, if there is any and the peer's
+// window allows it, else the last segment again (RFC 8985 section 7.3).
 func (c *Conn) probeTimeout(now pkt.Time) {
 	c.flags &^= flagTLP
 	c.flags |= flagTLPSend | flagTLPOut

@@ -54,8 +54,10 @@ func (r *reno) onAck(now pkt.Time, c *Conn, n uint32) {
 	r.grow(now, c, n)
 }
 
-// grow opens the window for n acknowledged bytes, "only when the data sender is limited by the
-// congestion window" (RFC 5681 section 3.1 with RFC 3465 byte counting, L = 2).
+// grow opens the window for n acknowledged bytes (RFC 5681 section 3.1), which it counts
+// up to maxStretch segments an ACK: RFC 3465 with a larger L, since peers that take in
+// batches acknowledge them at once. While the window is not what holds data back, it
+// says nothing about the path, and stays (RFC 7661).
 func (r *reno) grow(now pkt.Time, c *Conn, n uint32) {
 	mss := uint32(c.snd.mss)
 	if c.flags&flagCwndLimited == 0 {
@@ -140,9 +142,9 @@ func (r *reno) reduced(c *Conn) uint32 {
 	return max(n, 2*uint32(c.snd.mss))
 }
 
-// limitedTransmit returns how much may be sent beyond cwnd: "the first and
-// second duplicate ACK [...] transmit a segment of previously unsent data" (RFC
-// 3042 section 2).
+// limitedTransmit returns how much may be sent beyond cwnd: "On the first and second
+// duplicate ACKs received at a sender, a TCP SHOULD send a segment of previously
+// unsent data" (RFC 5681 section 3.2, RFC 3042).
 func (r *reno) limitedTransmit(c *Conn) uint32 {
 	if c.flags&flagRecovery != 0 {
 		return 0
@@ -169,8 +171,8 @@ func (r *reno) timeout(c *Conn) {
 	c.flags &^= flagRecovery
 }
 
-// idle restarts after an idle period: "cwnd is reduced to not more than RW
-// [...] when the TCP has not sent data in an interval exceeding the
+// idle restarts: "a TCP SHOULD set cwnd to no more than RW before beginning
+// transmission if the TCP has not sent data in an interval exceeding the
 // retransmission timeout" (RFC 5681 section 4.1).
 func (r *reno) idle(c *Conn, now pkt.Time) {
 	if now-c.timer.lastSent > c.rtt.rto() {

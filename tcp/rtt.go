@@ -5,8 +5,8 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 const (
 	initialRTO = 1000 * 1000 // RFC 6298 section 2.1, in us
 	lostSynRTO = 3000 * 1000 // section 5.7
-	// minRTO is Linux's: RFC 6298 section 2.4 says 1 s, which "may" be less where
-	// it is known to be safe; it bounds the variance term.
+	// minRTO is Linux's, where RFC 6298 section 2.4 has 1 s as a SHOULD; it bounds the
+	// variance term.
 	minRTO = 200 * 1000
 	maxRTO = 120 * 1000 * 1000 // section 2.5: at least 60 s
 )

@@ -24,8 +24,8 @@ func (s *Segment) setSACK(v []byte) {
 	}
 }
 
-// negotiateSACK takes selective acknowledgments into use: "this option [...] is
-// sent in a SYN segment" by both (RFC 2018 section 2).
+// negotiateSACK takes selective acknowledgments into use, if both SYNs permit them
+// (RFC 2018 section 2).
 func (c *Conn) negotiateSACK(s *Segment) {
 	if !s.SACKPermitted {
 		c.flags &^= flagSACK
@@ -66,8 +66,8 @@ func (x *intervals) find(seq uint32) *interval {
 	return nil
 }
 
-// noteDuplicate remembers what arrived twice for a D-SACK: "the first block of
-// the SACK option contains the sequence numbers of the duplicate segment" (RFC
+// noteDuplicate remembers what arrived twice: "the first block of the SACK option should
+// be a D-SACK block specifying the sequence numbers for the duplicate segment" (RFC
 // 2883 section 4).
 func (c *Conn) noteDuplicate(lo, hi uint32) {
 	if c.flags&flagSACK == 0 || lo == hi {
@@ -469,10 +469,10 @@ func (st *sackState) lose(r *run) {
 	}
 }
 
-// detect finds what is lost by counting: "Either three discontiguous SACKed
-// sequences have arrived above [it] or more than (DupThresh - 1) * SMSS bytes
-// with sequence numbers greater than [it] have been SACKed" (RFC 6675 section 4,
-// IsLost). What was sent again is left to the timer.
+// detect finds what is lost by counting: "either DupThresh discontiguous SACKed
+// sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes
+// with sequence numbers greater than 'SeqNum' have been SACKed" (RFC 6675 section
+// 4, IsLost). What was sent again is left to the timer.
 func (st *sackState) detect(mss uint32) {
 	v := st.runs()
 	bytes, seqs := uint32(0), 0

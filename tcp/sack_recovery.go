@@ -17,7 +17,7 @@ type prrState struct {
 // recovery, and set the congestion window.
 func (c *Conn) sackAck(now pkt.Time, n uint32) {
 	st := sackOf(c)
-	before0 := st.lost
+	lost := st.lost // before this ACK
 	if feature.RACK {
 		c.rackAck(now, n)
 	} else {
@@ -28,7 +28,7 @@ func (c *Conn) sackAck(now pkt.Time, n uint32) {
 	}
 	switch {
 	case c.flags&flagRecovery != 0:
-		c.prrAck(n > 0 && st.lost <= before0)
+		c.prrAck(n > 0 && st.lost <= lost)
 	case st.lost > 0 && c.flags&flagLoss == 0:
 		c.beginRecovery()
 		c.prrAck(false)
@@ -53,7 +53,7 @@ func (c *Conn) beginRecovery() {
 
 func (c *Conn) endRecovery() {
 	if c.flags&flagRecovery != 0 {
-		c.cc.cwnd = c.cc.ssthresh // "at the end of recovery: cwnd = ssthresh" (RFC 9937 section 6)
+		c.cc.cwnd = c.cc.ssthresh // what the reduction was for (RFC 9937 section 6)
 	}
 	c.flags &^= flagRecovery | flagLoss
 }

@@ -77,8 +77,8 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	if t.retries == 0 {
 		t.firstRtx = now - c.rtt.rto()
 	}
-	// "the TCP receiver's zero window [...] the sending TCP MUST keep the connection
-	// open as long as the receiving TCP continues to send acknowledgments"
+	// "As long as the receiving TCP peer continues to send acknowledgments in response
+	// to the probe segments, the sending TCP peer MUST allow the connection to stay open"
 	// (RFC 9293 section 3.8.6.1, MUST-37): silence counts, not retransmissions.
 	if s.wnd != 0 || c.state == SynSent || now-t.lastRcv >= maxRTO*pkt.Microsecond {
 		if c.givenUp(now) {
@@ -129,9 +129,8 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 	return t.retries >= limit
 }
 
-// persistTimeout sends a window probe and backs off: "the interval between
-// successive probes [...] SHOULD increase exponentially" (RFC 9293 section
-// 3.8.6.1, SHLD-30).
+// persistTimeout sends a window probe and backs off: "SHOULD increase exponentially
+// the interval between successive probes" (RFC 9293 section 3.8.6.1, SHLD-30).
 func (c *Conn) persistTimeout(now pkt.Time) {
 	t := &c.timer
 	limit := c.env.Retries2
@@ -173,6 +172,6 @@ func (c *Conn) armRetransmit(now pkt.Time) {
 }
 
 // Retries returns how often the oldest segment has been retransmitted by
-// timeout. From 3 on (R1) the route and the neighbour are in doubt: "If R1 is
-// reached [...] pass negative advice to the IP layer" (RFC 9293 section 3.8.3).
+// timeout. From 3 on (R1) the route and the neighbour are in doubt (RFC 9293 section
+// 3.8.3).
 func (c *Conn) Retries() int { return int(c.timer.retries) }

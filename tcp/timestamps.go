@@ -9,8 +9,8 @@ import (
 // appendix A).
 const timestampLen = 12
 
-// pawsIdle is when TS.Recent is no longer trusted: "24 days [...] with a 1 ms
-// clock" (RFC 7323 section 5.5), in seconds.
+// pawsIdle is when TS.Recent is no longer trusted, in seconds: a peer's clock of 1 ms
+// turns its sign in 24.8 days (RFC 7323 section 5.5).
 const pawsIdle = 24 * 24 * 3600
 
 // timestamps is TS.Recent and the clock of RFC 7323: 1 ms per tick, with an
@@ -52,10 +52,10 @@ func (c *Conn) negotiateTimestamps(now pkt.Time, s *Segment) {
 }
 
 // checkTimestamps is PAWS, RFC 7323 section 5.3, R1: "If there is a Timestamps
-// option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid, and
-// if the RST bit is not set, then treat the arriving segment as not acceptable:
+// option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid [...],
+// and if the RST bit is not set, then treat the arriving segment as not acceptable:
 // Send an acknowledgment in reply". A segment without the option is dropped:
-// "Once TSopt has been successfully negotiated [...] If a non-RST segment is
+// "Once TSopt has been successfully negotiated [...] If a non-<RST> segment is
 // received without a TSopt, a TCP SHOULD silently drop the segment" (section 3.2).
 func (c *Conn) checkTimestamps(now pkt.Time, s *Segment) ipv4.Drop {
 	if s.Flags&RST != 0 {

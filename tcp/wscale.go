@@ -16,7 +16,7 @@ func wscaleFor(n uint32) (shift uint8) {
 }
 
 // negotiateWScale takes both shifts into use, if the peer's SYN has the option
-// as ours had: "both sides must send Window Scale options in their <SYN>
+// as ours had: "both sides MUST send Window Scale options in their <SYN>
 // segments to enable window scaling in either direction" (RFC 7323 section 2.2).
 func (c *Conn) negotiateWScale(s *Segment) {
 	if s.WScale < 0 {

@@ -102,7 +102,7 @@ func TestChecksumKnowsZeroFromMinusZero(t *testing.T) {
 			t.Errorf("over %d times 0xff: %#x", n, got)
 		}
 		p = make([]byte, n)
-		p[0], p[n-2], p[n-1] = 0xff, p[n-2]|0x00, 0xff
+		p[0], p[n-1] = 0xff, 0xff
 		if n > 2 {
 			if got := Checksum(Sum(0, p)); got != 0 {
 				t.Errorf("%d bytes that add up to -0: %#x", n, got)
