@@ -279,7 +279,9 @@ func TestC74CloseReadThrowsAway(t *testing.T) {
 	d := established(t)
 	d.recv(ACK, octets(100))
 	d.want("quick ACK", ACK)
+	d.c.TakeEvents()
 	d.closeRead()
+	d.wantEvents(Readable) // a reader that waits sees the end
 	d.wantReadErr(0)
 	if d.mem.Used() != 0 {
 		d.failf("%d bytes held", d.mem.Used())
