@@ -8,11 +8,10 @@ import (
 	"github.com/bonsainet/bonsai/route"
 )
 
-// The changes of state behind ioctl (and rtnetlink): each keeps addresses,
-// routes and neighbours consistent the way Linux does.
+// The changes of state behind ioctl: each keeps addresses, routes and neighbours
+// consistent the way Linux does.
 
-// ownAddr returns the interface that has address a, or nil. An address is the
-// host's whether its interface is up or not (weak host model).
+// ownAddr returns the interface that has address a, up or not, or nil: see isLocal.
 //
 //go:noinline
 func (s *Stack) ownAddr(a ipv4.Addr) *netif.Interface {

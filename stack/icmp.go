@@ -7,9 +7,8 @@ import (
 	"github.com/bonsainet/bonsai/netif"
 )
 
-// Rates of what a host sends on account of others: "A host [...] MUST limit the
-// rate at which it originates ICMP error messages" in RFC 1812 section 4.3.2.8's
-// words for routers.
+// How many ICMP errors are sent at most, on account of others: RFC 1812 section
+// 4.3.2.8 asks routers for such a limit, and a host has the same reasons.
 const (
 	icmpPerSecond = 100
 	icmpBurst     = 50
@@ -82,8 +81,8 @@ func (s *Stack) unreachable(q *ipv4.Quote, e errno.Errno, hard bool) ipv4.Drop {
 
 func (s *Stack) sendEchoReply(h *ipv4.Header, p []byte) ipv4.Drop {
 	var way path
-	// "the source address MUST be [...] the specific-destination address" of the
-	// request (RFC 1122 section 3.2.2.6).
+	// "the IP source address in an ICMP Echo Reply MUST be the same as the
+	// specific-destination address" of the request (RFC 1122 section 3.2.2.6).
 	if _, e := s.route(&way, h.Dst, h.Src, 0); e != 0 {
 		return ipv4.DropNoRoute
 	}
@@ -104,5 +103,5 @@ func (s *Stack) sendICMPError(h *ipv4.Header, p, payload []byte, group bool, typ
 	}
 	b := s.pool.Get()
 	ipv4.PutICMPError(b, typ, code, info, p)
-	s.reply(b, h, ipv4.ProtoICMP, s.cfg.TTL, 0xc0)
+	s.reply(b, h, ipv4.ProtoICMP, s.cfg.TTL, 0xc0) // precedence 6 (RFC 1812 section 4.3.2.5), as Linux
 }

@@ -60,11 +60,11 @@ func (s *Stack) inputFrame(ifc *netif.Interface, f []byte) ipv4.Drop {
 // inputARP is RFC 826's packet reception.
 func (s *Stack) inputARP(ifc *netif.Interface, p []byte) ipv4.Drop {
 	var a netif.ARP
-	probe := false // RFC 5227: asks whether anybody has an address, without one of its own
 	if !a.Parse(p) || ifc.Flags&netif.IFF_NOARP != 0 {
 		return ipv4.DropARPBad
 	}
-	if probe = a.SPA.IsAny(); !probe && ipv4.BadSource(a.SPA) {
+	probe := a.SPA.IsAny() // RFC 5227: asks whether anybody has an address, without one of its own
+	if !probe && ipv4.BadSource(a.SPA) {
 		return ipv4.DropARPBad
 	}
 	if feature.ACD && ifc.ACD != nil {

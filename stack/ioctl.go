@@ -96,7 +96,7 @@ type Ifmap struct {
 
 // Ifconf mirrors C's struct ifconf.
 type Ifconf struct {
-	Len int32   // ifc_len: bytes that Req holds, at ifreqLen each; on return, those used
+	Len int32   // ifc_len: bytes that Req holds, at SizeofIfreq each; on return, those used
 	Req []Ifreq // ifc_req; nil: only say in Len how many bytes there are
 }
 

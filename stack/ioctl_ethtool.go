@@ -18,8 +18,8 @@ const (
 	ETHTOOL_GTSO       = 0x1E // EthtoolValue: TCP segmentation offload: 0
 	ETHTOOL_GGSO       = 0x23 // EthtoolValue: generic segmentation offload: 0
 	ETHTOOL_GGRO       = 0x2B // EthtoolValue: generic receive offload: 0
-	ETHTOOL_GFEATURES  = 0x3A // EthtoolFeatures
 	ETHTOOL_GSSET_INFO = 0x37 // EthtoolSsetInfo
+	ETHTOOL_GFEATURES  = 0x3A // EthtoolFeatures
 
 	ETH_SS_STATS = 1 // the string set of the statistics' names
 )

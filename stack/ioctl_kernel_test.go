@@ -338,8 +338,8 @@ func (w *twin) do(c *call) {
 		if !bytes.Equal(kc.arg, sc.arg) {
 			w.t.Errorf("%v:\n stack  says %x\n kernel says %x", c, sc.arg, kc.arg)
 		}
-		if n := len(kc.aux); c.req == SIOCGIFCONF && c.aux != nil {
-			n = int(binary.NativeEndian.Uint32(kc.arg))
+		if c.req == SIOCGIFCONF && c.aux != nil {
+			n := int(binary.NativeEndian.Uint32(kc.arg))
 			if !bytes.Equal(kc.aux[:n], sc.aux[:n]) {
 				w.t.Errorf("%v:\n stack  lists %x\n kernel lists %x", c, sc.aux[:n], kc.aux[:n])
 			}

@@ -186,7 +186,7 @@ func (s *Stack) accepted(c *Conn, e tcp.Events) {
 		if e &^= tcp.Opened; e != 0 {
 			s.notify(&c.Sock, e)
 		}
-	case e&tcp.Failed != 0: // a reset in SYN-RECEIVED "returns to the LISTEN state" (MUST-11)
+	case e&tcp.Failed != 0: // in SYN-RECEIVED: the listener goes on without it
 		c.listener = nil
 		l.half--
 	}

@@ -128,7 +128,7 @@ func (s *Stack) interfaceByIndex(i int32) *netif.Interface {
 	return s.ifaces[i-1]
 }
 
-// interfaceWith returns the interface that has address a.
+// interfaceWith returns the interface that has address a and is up, or nil.
 //
 //go:noinline
 func (s *Stack) interfaceWith(a ipv4.Addr) *netif.Interface {

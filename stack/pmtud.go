@@ -12,8 +12,8 @@ import (
 const (
 	// maxPMTU is how many destinations' path MTUs are remembered.
 	maxPMTU = 8 << (3 * feature.Profile)
-	// pmtuLife is how long: then a larger one is tried, "no less than 5 minutes" after
-	// a decrease (RFC 1191 section 6.3), 10 with Linux.
+	// pmtuLife is how long: then a larger one is tried. "MUST NOT be done less than 5
+	// minutes after a Datagram Too Big message" (RFC 1191 section 3); 10 with Linux.
 	pmtuLife = 10 * pkt.Minute
 	// minPMTU is the least that is believed: a router that asks for less is lying or
 	// broken, and small segments are an attack (RFC 5927 section 7.2; Linux's
@@ -58,9 +58,8 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 	c := (*Conn)(nil)
 	switch q.Proto {
 	case ipv4.ProtoTCP:
-		// "TCP SHOULD check that the TCP sequence number contained in the payload of
-		// the ICMP error message is within the range SND.UNA =< SEG.SEQ < SND.NXT" (RFC
-		// 5927 section 4.1).
+		// A message about what is not in flight is forged, or too late (RFC 5927 section
+		// 4.1).
 		if c = s.tcp.lookup(local, remote); c == nil {
 			return ipv4.DropICMPNoSocket
 		}
@@ -112,7 +111,7 @@ func (s *Stack) setPMTU(dst ipv4.Addr, mtu uint16) {
 	for i := range t.list {
 		if t.list[i].dst == dst {
 			if mtu >= t.list[i].mtu {
-				return // never raised by a message (RFC 1191 section 5)
+				return // never raised by a message (RFC 1191 section 3)
 			}
 			t.list = append(t.list[:i], t.list[i+1:]...)
 			break

@@ -38,7 +38,9 @@ type rawTable struct{ head *Raw }
 
 func rawOf(s *Stack) *rawTable { return (*rawTable)(s.raw) }
 
-// OpenRaw begins to receive packets of r.Proto. owner is what Ready will return.
+// OpenRaw begins to receive packets of r.Proto. It returns EPERM with
+// Config.Unprivileged, EINVAL if r is open already, and EADDRNOTAVAIL if r.Local is
+// not an address of ours.
 func (s *Stack) OpenRaw(r *Raw) error {
 	if s.cfg.Unprivileged {
 		return errno.EPERM

@@ -8,7 +8,7 @@ import (
 
 // inputRedirect takes a better way to one destination: "A Redirect message SHOULD
 // be silently discarded if the new gateway address it specifies is not on the
-// same connected (sub-) net through which the Redirect arrived, or if the source
+// same connected (sub-) net through which the Redirect arrived [...], or if the source
 // of the Redirect is not the current first-hop gateway for the specified
 // destination" (RFC 1122 section 3.2.2.2).
 func (s *Stack) inputRedirect(ifc *netif.Interface, h *ipv4.Header, m *ipv4.ICMP) ipv4.Drop {

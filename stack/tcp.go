@@ -137,7 +137,7 @@ func (c *Conn) Close(now pkt.Time) {
 	c.Conn.Close(now)
 	if c.is&(isHashed|isOrphan) == isHashed {
 		c.is |= isOrphan
-		// "half-open orphans bounded": the stack resets what it can't keep.
+		// Peers that never finish must not fill the table: what it can't keep is reset.
 		if s.tcp.orphans++; s.tcp.orphans > s.cfg.MaxOrphans {
 			c.Conn.Abort()
 		}
@@ -285,7 +285,6 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 		}
 		if reset {
 			s.reply(b, h, ipv4.ProtoTCP, t.TTL, t.TOS)
-			reset = false
 		} else {
 			s.pool.Put(b)
 		}

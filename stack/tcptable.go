@@ -26,7 +26,7 @@ type tcpTable struct {
 	twHead   *timeWait   // by age, the oldest first
 	twTail   *timeWait
 	twN      int
-	portHint uint32 // RFC 6056 section 3.3.4: next to try, on top of the hash
+	portHint uint32 // RFC 6056 section 3.3.3: next_ephemeral, on top of the hash
 }
 
 // timeWait is a connection in TIME-WAIT.
@@ -121,9 +121,9 @@ func (t *tcpTable) remove(s *Stack, c *Conn) {
 	c.path = path{}
 }
 
-// choosePort is RFC 6056 section 3.3.4, double-hash port selection with one
-// counter: each destination has a sequence of its own, so ports of live pairs
-// are not met again soon, and nobody can tell the next from the last. Pairs in
+// choosePort is RFC 6056 section 3.3.3, simple hash-based port selection, with steps
+// of random length: each destination has a sequence of its own, so ports of live
+// pairs are not met again soon, and nobody can tell the next from the last. Pairs in
 // TIME-WAIT are taken only when 64 ports in a row were not free. It returns 0 if
 // there is no free port.
 func (t *tcpTable) choosePort(s *Stack, local ipv4.Addr, remote ipv4.Endpoint) uint16 {

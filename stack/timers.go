@@ -89,11 +89,7 @@ func (h *timerHeap) up(i int, e timerEntry) {
 
 // down puts e at i or nearer to the leaves.
 func (h *timerHeap) down(i int, e timerEntry) {
-	for hashed {
-		k := 4*i + 1
-		if k >= len(h.v) {
-			break
-		}
+	for k := 4*i + 1; hashed && k < len(h.v); k = 4*i + 1 {
 		for j := k + 1; j < min(4*i+5, len(h.v)); j++ {
 			if h.v[j].at < h.v[k].at {
 				k = j
@@ -135,8 +131,8 @@ func (s *Stack) runTimers() {
 }
 
 // advise doubts the way to a peer that has not answered three times (R1): "pass
-// negative advice to the IP layer, to trigger dead-gateway diagnosis" (RFC 9293
-// section 3.8.3, MUST-20).
+// negative advice [...] to the IP layer, to trigger dead-gateway diagnosis" (RFC 9293
+// section 3.8.3).
 func (s *Stack) advise(c *Conn) {
 	if c.Retries() == 3 {
 		if c.path.neigh != nil {

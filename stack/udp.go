@@ -90,7 +90,7 @@ func (s *Stack) OpenUDP(u *UDP, local ipv4.Endpoint) error {
 		return errno.EADDRNOTAVAIL
 	}
 	if local.Port == 0 {
-		// "a random port [...] that is not in use" (RFC 6056 section 3.3.2).
+		// RFC 6056 section 3.3.1: the first free one from a random port on.
 		n := uint32(s.cfg.PortMax-s.cfg.PortMin) + 1
 		at := uint32(s.random())
 		for i := uint32(0); i < n && local.Port == 0; i++ {

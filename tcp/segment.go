@@ -23,7 +23,6 @@ const (
 
 const (
 	minHeaderLen = 20
-	maxHeaderLen = 60
 
 	// defaultMSS is what a peer that sent no MSS option can take (RFC 9293
 	// section 3.7.1, MUST-15).

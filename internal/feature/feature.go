@@ -84,8 +84,8 @@ const (
 	// ACD: address conflict detection (RFC 5227; in full).
 	ACD = tags.ACD
 
-	// BigTables: neighbour, route, fragment and socket tables at full size; small
-	// in client, tiny in minimal (in full).
+	// BigTables: tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8
+	// in minimal (in full).
 	BigTables = tags.BigTables
 )
 

@@ -58,5 +58,5 @@ var Rows = [...]Row{
 	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
-	{"bigtables", "BigTables", F, "neighbour, route, fragment and socket tables at full size; small in client, tiny in minimal", "K", "", ""},
+	{"bigtables", "BigTables", F, "tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8 in minimal", "K", "", ""},
 }
