@@ -137,6 +137,7 @@ func init() {
 		{"diff", 2, 3, "A B [PROFILE]", (*tool).runDiff},
 		{"check", 0, 0, "", (*tool).runCheck},
 		{"html", 1, 1, "FILE", (*tool).runHTML},
+		{"tiny", 0, 0, "", (*tool).runTiny},
 	}
 }
 

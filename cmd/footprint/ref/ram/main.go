@@ -133,7 +133,7 @@ func must(err error) {
 }
 
 func main() {
-	const warm, n = 24, 1000
+	const warm, n = 96, 4000
 	p := &peer{make(chan []byte, 4*n), make(chan struct{})}
 	var conns [warm + n]*socket.Conn
 	h0 := heap()
