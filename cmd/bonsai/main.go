@@ -1,6 +1,8 @@
 // Command bonsai is the toolbox for testing network stacks.
 //
 //	bonsai pkt [-v] [-target bonsai|kernel] FILE...    play packet scripts
+//	bonsai link [flags] A B                             join two devices by a bad cable
+//	bonsai plot [flags] FILE.pcap > FILE.svg            draw a TCP connection
 //
 // See docs/pktest.md.
 package main
@@ -20,6 +22,8 @@ type command struct {
 
 var commands = []command{
 	{"pkt", "[-v] [-target bonsai|kernel] FILE...", "play packet scripts against a stack", runPkt},
+	{"link", "[flags] A B", "join two devices by an emulated cable: delay, loss, reordering...", runLink},
+	{"plot", "[flags] FILE.pcap > FILE.svg", "draw a TCP connection of a capture", runPlot},
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
