@@ -91,8 +91,9 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 	if c != nil {
 		c.path = path{}
 		if _, e := s.route(&c.path, q.Src, q.Dst, 0); e == 0 {
+			mss := c.MSS()
 			c.SetPathMSS(c.pathMSS())
-			c.Resegment()
+			c.Resegment(q.Seq, c.MSS() < mss)
 			s.touch(c)
 		}
 	} else if u := s.udp.find(local, remote); u.Conn.Error(errno.EMSGSIZE, false) {

@@ -250,6 +250,11 @@ func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
 			return
 		}
 		c.Conn.SetPathMSS(c.pathMSS())
+		if feature.PMTUD && b.Len()+ipv4.MinHeaderLen > int(c.path.mtu) { // it has shrunk
+			s.pool.Put(b)
+			c.Conn.Resegment(0, true)
+			return
+		}
 	}
 	h := ipv4.Header{
 		Src: local.Addr, Dst: remote.Addr, Proto: ipv4.ProtoTCP,
