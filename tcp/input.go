@@ -52,7 +52,7 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		if !before(c.snd.una, s.Ack) || before(c.snd.nxt, s.Ack) {
 			return ipv4.DropTCPACK, true
 		}
-		c.synAcked(now)
+		c.synAcked(now, s)
 		c.snd.wl1 = s.Seq - 1 // the window of this segment counts
 	}
 	if d := c.inputAck(now, s); d != ipv4.DropNone {
@@ -98,7 +98,7 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 		c.snd.rtx = c.snd.una
 		return ipv4.DropNone, false
 	}
-	c.synAcked(now)
+	c.synAcked(now, s)
 	c.snd.wl2 = s.Ack
 	c.rcv.acks = 1
 	s.Seq++
@@ -109,14 +109,16 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 }
 
 // synAcked takes the acknowledgment of our SYN.
-func (c *Conn) synAcked(now pkt.Time) {
+func (c *Conn) synAcked(now pkt.Time, s *Segment) {
 	if c.flags&flagTiming != 0 {
 		c.flags &^= flagTiming
 		c.rtt.sample(now - c.rtt.at)
+	} else if feature.Timestamps && c.flags&flagTS != 0 && s.HasTS {
+		c.rtt.sample(c.rcv.ts.elapsed(now, s.TSEcr)) // our SYN went out twice
 	}
-	s := &c.snd
-	s.una++
-	s.rtx, s.rtxEnd = s.una, s.una
+	snd := &c.snd
+	snd.una++
+	snd.rtx, snd.rtxEnd = snd.una, snd.una
 	c.flags &^= flagSynPending
 	c.established(now)
 }

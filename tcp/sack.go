@@ -334,6 +334,7 @@ func (st *sackState) input(now pkt.Time, c *Conn, s *Segment) {
 		blocks = blocks[8:]
 		if i == 0 && st.isDuplicate(lo, hi, s.Ack, blocks) {
 			st.dsack = true
+			c.undo(lo, hi)
 			continue
 		}
 		if before(lo, s.Ack) || !before(lo, hi) || before(c.snd.nxt, hi) {
@@ -494,6 +495,7 @@ func (st *sackState) detect(mss uint32) {
 // first byte being among it; then nothing it said is believed (RFC 2018 section
 // 8).
 func (st *sackState) timeout() {
+	st.prr.resent = 0
 	v := st.runs()
 	if len(v) > 0 && v[0].is&runSacked != 0 {
 		for i := range v {

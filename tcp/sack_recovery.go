@@ -11,6 +11,10 @@ type prrState struct {
 	delivered uint32 // bytes since recovery began
 	out       uint32 // bytes sent since
 	flight    uint32 // RecoverFS: bytes in flight when it began
+
+	from, to uint32 // what was in flight then
+	resent   uint32 // segments sent again since that are not known to have arrived twice; 0: no undoing
+	back     uint32 // ssthresh, should all of them have been for nothing
 }
 
 // sackAck follows an ACK, after snd.una has moved by n: find losses, begin or end
@@ -44,11 +48,35 @@ func (c *Conn) sackAck(now pkt.Time, n uint32) {
 // beginRecovery reduces the window once for all losses of this flight.
 func (c *Conn) beginRecovery() {
 	st := sackOf(c)
+	back := max(c.cc.ssthresh, c.cc.cwnd)
 	c.cc.ssthresh = c.cc.reduced(c)
 	c.cc.recover = c.snd.nxt
 	c.flags |= flagRecovery
 	c.flags &^= flagTiming
-	st.prr = prrState{flight: max(c.snd.nxt-c.snd.una-st.sacked+st.delivered, 1)}
+	st.prr = prrState{
+		flight: max(c.snd.nxt-c.snd.una-st.sacked+st.delivered, 1),
+		from:   c.snd.una, to: c.snd.nxt, back: back,
+	}
+}
+
+// undo takes a D-SACK of [lo, hi). When all that recovery has sent again had arrived the first
+// time, nothing was lost: "If [...] a spurious congestion event is detected [...] restore"
+// the window (RFC 9438 section 4.9.2), here by slow start up to it (RFC 4015 section 3).
+func (c *Conn) undo(lo, hi uint32) {
+	st := sackOf(c)
+	p := &st.prr
+	if p.resent == 0 || c.flags&flagTLPResent != 0 || before(lo, p.from) || before(p.to, hi) {
+		return
+	}
+	if p.resent--; p.resent > 0 || st.lost > 0 {
+		return
+	}
+	if c.flags&flagRecovery != 0 {
+		c.flags &^= flagRecovery
+		c.cc.cwnd = c.flight() + uint32(c.snd.mss)
+	}
+	c.cc.ssthresh = max(c.cc.ssthresh, p.back)
+	c.flags |= flagReordering // for RACK: three segments out of order are no loss here
 }
 
 func (c *Conn) endRecovery() {
@@ -100,6 +128,9 @@ func (c *Conn) sackRetransmit(now pkt.Time, b *pkt.Buf) bool {
 	// sent as well: it will be found lost again.
 	lo := r.lo
 	st.resent(now, r)
+	if c.flags&flagRecovery != 0 {
+		st.prr.resent++
+	}
 	c.resend(now, b, lo, n)
 	return true
 }
