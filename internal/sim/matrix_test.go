@@ -143,7 +143,7 @@ func matrix() (runs []run) {
 		}
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for len(runs) < 240 {
+	for len(runs) < 400 {
 		up := randomPath(r)
 		dn := up
 		if r.IntN(2) == 0 {
