@@ -64,7 +64,6 @@ const (
 	DropTCPShort      // fewer than 20 bytes
 	DropTCPDataOffset // below 5, or past the segment
 	DropTCPChecksum   // wrong
-	DropTCPOptions    // an option's length is illegal
 	DropTCPNoConn     // no connection and no listener
 	DropTCPSYNSource  // SYN from, or to, a broadcast or multicast address
 	DropTCPSequence   // outside of the window
@@ -73,9 +72,6 @@ const (
 	DropTCPReset      // RST that is not exactly at RCV.NXT (RFC 5961)
 	DropTCPSYN        // SYN on a synchronised connection (RFC 5961)
 	DropTCPPAWS       // an old timestamp, or none (RFC 7323)
-	DropTCPWindow     // data beyond the receive window
-	DropTCPClosed     // data for a connection whose reader is gone
-	DropTCPTimeWait   // for a connection in TIME-WAIT
 	DropBacklog       // the listener's backlog is full
 
 	// Raw sockets.
@@ -85,7 +81,6 @@ const (
 	DropNoRoute   // nowhere to send it
 	DropNeighbour // the queue behind an unresolved neighbour is full, or it failed
 	DropMTU       // larger than the MTU, and not to be fragmented
-	DropTTL       // time to live exceeded
 	DropDevice    // the device refused it
 
 	NumDrops = iota // the number of reasons, DropNone included
@@ -102,11 +97,11 @@ const dropNames = "/none" +
 	"/short ICMP/ICMP checksum/ICMP type/ICMP code/ICMP to broadcast/ICMP quote/ICMP for no socket" +
 	"/ICMP sequence/ICMP redirect/ICMP rate limit" +
 	"/short UDP/UDP length/UDP checksum/UDP port/UDP buffer full" +
-	"/short TCP/TCP data offset/TCP checksum/TCP options/no TCP connection/SYN source" +
+	"/short TCP/TCP data offset/TCP checksum/no TCP connection/SYN source" +
 	"/TCP sequence/TCP acknowledgment/TCP without ACK/TCP reset/SYN in connection/PAWS" +
-	"/TCP window/TCP after close/TIME-WAIT/backlog full" +
+	"/backlog full" +
 	"/raw buffer full" +
-	"/no route/neighbour/MTU/TTL/device/"
+	"/no route/neighbour/MTU/device/"
 
 // String returns the reason's short name, as statistics show it.
 func (d Drop) String() string {

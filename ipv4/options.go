@@ -8,8 +8,8 @@ const (
 	OptRecordRoute = 7   // RR
 	OptTimestamp   = 68  // TS
 	OptLooseRoute  = 131 // LSRR
-	OptRouterAlert = 148 // RFC 2113
 	OptStrictRoute = 137 // SSRR
+	OptRouterAlert = 148 // RFC 2113
 
 	optCopied = 0x80
 )

@@ -78,10 +78,10 @@ func (d *ACD) Input(now Time, a *ARP, hw *MAC) bool {
 		d.State, d.at = ACDConflict, pkt.Never
 		return true
 	}
-	// "if the host has not seen any other conflicting ARP packets recently, within
-	// the last DEFEND_INTERVAL seconds, then it MAY ... broadcast one single ARP
-	// Announcement" - section 2.4 (b) and, as the administrator gave the address
-	// for good, (c).
+	// "it has not seen any other conflicting ARP packets within the last
+	// DEFEND_INTERVAL seconds, then it MAY elect to attempt to defend its address by
+	// [...] broadcasting one single ARP Announcement" - section 2.4 (b) and, as the
+	// administrator gave the address for good, (c).
 	if !d.defended || now-d.last >= defendInterval {
 		d.defended, d.last = true, now
 		d.left, d.at = max(d.left, 1), now

@@ -30,9 +30,8 @@ func (a *ARP) Parse(b []byte) bool {
 	if len(b) < ARPLen {
 		return false
 	}
-	// "?Do I have the hardware type in ar$hrd? [optionally check the hardware
-	// length ar$hln] ?Do I speak the protocol in ar$pro?" - RFC 826, Packet
-	// Reception
+	// "?Do I have the hardware type in ar$hrd? [...] ?Do I speak the protocol in
+	// ar$pro?" (RFC 826, Packet Reception).
 	h := pkt.BigEndian.Uint64(b)
 	a.Op = uint16(h)
 	a.SHA = MAC(b[8:14])

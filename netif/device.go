@@ -1,5 +1,9 @@
 // Package netif is the link layer: the Device contract, Ethernet, ARP with the
 // neighbour table, and the state of an interface.
+//
+// It moves no frames: package stack does, with a Device. There are no VLANs, no proxy
+// ARP and no filter of multicast groups. Feature acd adds address conflict detection
+// (RFC 5227); feature bigtables makes the neighbour table longer.
 package netif
 
 import "github.com/bonsainet/bonsai/internal/pkt"

@@ -7,7 +7,6 @@ import (
 // The Ethernet header (RFC 894).
 const (
 	EthernetHeaderLen = 14 // bytes
-	EthernetMinLen    = 60 // bytes of a frame on the wire without its check sequence
 	EtherTypeIPv4     = 0x0800
 	EtherTypeARP      = 0x0806
 )

@@ -53,8 +53,8 @@ func maxNeighbours() int {
 const maxHold = 1 << (3 * feature.Profile)
 
 // Neighbour is what is known about one address on the link. Whoever keeps a
-// pointer to it compares Neighbours.Gen: an entry that was evicted or deleted is
-// dead and finds nothing out any more.
+// pointer to it looks at Dead: an entry that was evicted or deleted finds nothing out
+// any more.
 type Neighbour struct {
 	Addr   ipv4.Addr
 	HW     MAC // valid in StateValid
@@ -77,13 +77,10 @@ type Neighbour struct {
 // what to send. The zero Neighbours is empty and ready to use; Seed it for
 // random times.
 type Neighbours struct {
-	_ [0]func() // not comparable
-
 	_ noCompare
 
 	buckets [1 << hashBits]*Neighbour
 	n       int
-	gen     uint32
 	rand    uint64
 	due     Time // no timer ends before it
 	armed   bool // a timer runs: due counts
@@ -99,9 +96,6 @@ func (t *Neighbours) bucket(a ipv4.Addr) **Neighbour {
 
 // Seed makes the random times depend on seed.
 func (t *Neighbours) Seed(seed uint64) { t.rand = seed }
-
-// Gen returns a number that changes whenever an entry leaves the table.
-func (t *Neighbours) Gen() uint32 { return t.gen }
 
 // Len returns the number of entries.
 func (t *Neighbours) Len() int { return t.n }
@@ -136,7 +130,7 @@ func (t *Neighbours) Lookup(now Time, addr ipv4.Addr) *Neighbour {
 }
 
 // evict removes the entry that was not used for longest, leaving alone what is
-// permanent or just being asked for.
+// permanent, reachable or just being asked for.
 func (t *Neighbours) evict(now Time) bool {
 	var old *Neighbour
 	for _, n := range t.buckets {
@@ -165,7 +159,6 @@ func (t *Neighbours) Delete(n *Neighbour) {
 	n.next = nil
 	n.Dead = true
 	t.n--
-	t.gen++
 }
 
 // Next returns the entry after n in an order without meaning, the first one
@@ -302,9 +295,9 @@ func (n *Neighbour) reach(now Time) {
 // is a host's on this link; forMe says that its target is an address of this
 // interface. It returns the entry if packets wait in it that can now be sent.
 func (t *Neighbours) Input(now Time, a *ARP, forMe bool) *Neighbour {
-	// "Update ... if the pair <protocol type, sender protocol address> is
-	// already in my translation table ... ?Am I the target protocol address?
-	// [then] if Merge_flag is false, add the triplet" - RFC 826
+	// "If the pair <protocol type, sender protocol address> is already in my
+	// translation table, update [it ...] ?Am I the target protocol address? Yes: If
+	// Merge_flag is false, add the triplet" (RFC 826).
 	n := t.Find(a.SPA)
 	if n == nil {
 		if !forMe {

@@ -54,7 +54,7 @@ func (r *Raw) ReadFrom(b []byte, m *Meta) (n int, err error) {
 	return n, e.Err()
 }
 
-// WriteTo sends b to dst: see stack.Raw.SendTo.
+// WriteTo sends b to dst. Errors are those of stack.Raw.SendTo.
 func (r *Raw) WriteTo(b []byte, dst ipv4.Addr) (n int, err error) {
 	w, e := r.begin(&r.w)
 	if e == 0 {

@@ -243,7 +243,7 @@ func (s *Stack) Listen(local ipv4.Endpoint, backlog int) (*Listener, error) {
 }
 
 // OpenRaw opens a raw socket for protocol proto (feature rawsock, else
-// EPROTONOSUPPORT).
+// EPROTONOSUPPORT). Errors are those of stack.Stack.OpenRaw.
 func (s *Stack) OpenRaw(proto uint8) (*Raw, error) {
 	if !feature.RawSock {
 		return nil, errno.EPROTONOSUPPORT

@@ -1,7 +1,9 @@
 // Package pkt holds the vocabulary that every layer shares: the frame buffer
-// with its headroom and its pool, the Internet checksum, and the stack's time.
+// with its headroom and its pool, the memory of the sockets' queues, the Internet
+// checksum, the byte orders, and the stack's time.
 //
-// Nothing in it knows a protocol, a clock or a lock.
+// Nothing in it knows a protocol, a clock or a lock. Feature fastsum adds a faster
+// checksum.
 package pkt
 
 // Time is a point on the stack's clock, or a duration, in nanoseconds. The

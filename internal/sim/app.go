@@ -231,7 +231,8 @@ func (e *End) streams() (out, in Stream) {
 	return Up, Down
 }
 
-// Write writes what fits of the next n bytes that the end sends, in pieces of up to size bytes, and returns how many were taken.
+// Write writes what fits of the next n bytes that the end sends, in pieces of up to
+// size bytes, and returns how many were taken.
 func (e *End) Write(n int64, size int) int64 {
 	s, _ := e.streams()
 	if len(e.buf) < size {
@@ -258,8 +259,8 @@ func (e *End) Write(n int64, size int) int64 {
 }
 
 // Read reads up to n bytes in pieces of up to size and compares them with what the
-// other end sends. eof is true when the stream has ended or
-// the connection failed, for which see Err.
+// other end sends. eof is true when the stream has ended or the connection failed, for
+// which see Err.
 func (e *End) Read(n int64, size int) (done int64, eof bool) {
 	_, s := e.streams()
 	if len(e.buf) < size {

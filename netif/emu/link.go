@@ -12,8 +12,8 @@
 //	a, b := emu.NewLink(emu.Config{Clock: &clock, Seed: 1, Path: emu.Path{Delay: 20e6, Loss: 0.02}})
 //
 // A link without impairments copies nothing: Bufs change hands, if those of both
-// ends are equally large, and no goroutine stands between them. It has no offloads and does not pad short frames
-// to 60 bytes.
+// ends are equally large, and no goroutine stands between them. It has no offloads
+// and does not pad short frames to 60 bytes.
 package emu
 
 import "github.com/bonsainet/bonsai/netif"
@@ -86,10 +86,6 @@ func (p *Port) MTU() int { return p.out.mtu }
 // HardwareAddr returns a locally administered address that depends on the seed
 // and the port alone.
 func (p *Port) HardwareAddr() netif.MAC { return p.mac }
-
-// SetHardwareAddr changes what HardwareAddr returns. It must not be called
-// while others use the port.
-func (p *Port) SetHardwareAddr(a netif.MAC) { p.mac = a }
 
 // Close pulls the cable and wakes Recv. What the other end sends is dropped; what
 // was under way to it arrives.
