@@ -187,3 +187,38 @@ func TestCheckFindsWhatIsOverItsBudget(t *testing.T) {
 		t.Errorf("over are %q of %d, want %q of 6", got, len(r.Findings), want)
 	}
 }
+
+// TestPageWorksInABrowser writes the page, and looks at what Chromium makes of
+// it, if that is installed.
+func TestPageWorksInABrowser(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, other)
+	file := filepath.Join(dir, "page.html")
+	if s := output(t, "html", file, "-C", dir); !strings.Contains(s, "page.html") {
+		t.Errorf("html prints %q", s)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, never := range []string{"http://", "https://", "/*DATA*/"} {
+		if bytes.Contains(data, []byte(never)) {
+			t.Errorf("the page contains %s", never)
+		}
+	}
+	chromium, err := exec.LookPath("chromium")
+	if err != nil || testing.Short() {
+		t.Skip("no chromium")
+	}
+	cmd := exec.Command(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), "--virtual-time-budget=2000", "--dump-dom", "file://"+file+"#why=main.twice")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("chromium does not run here: %v", err)
+	}
+	for _, want := range []string{`class="cell"`, `<td class="off">big`, "main.twice</span>", "small, main"} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("the page as the browser has it lacks %q", want)
+		}
+	}
+}

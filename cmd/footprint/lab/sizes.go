@@ -7,8 +7,10 @@
 package lab
 
 import (
+	"bytes"
 	"cmp"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,12 +76,16 @@ type Binary struct {
 	Symbols []Symbol // empty if the file was stripped
 }
 
-// Read reads a Go program, an ELF file.
+// Read reads a Go program: an ELF file, or of a WebAssembly module the sizes
+// alone.
 func Read(path string) (*Binary, error) {
 	f, err := elf.Open(path)
 	if err != nil {
 		if errors.As(err, new(*fs.PathError)) {
 			return nil, err
+		}
+		if data, err := os.ReadFile(path); err == nil && bytes.HasPrefix(data, []byte("\x00asm\x01\x00\x00\x00")) {
+			return readWasm(path, data)
 		}
 		return nil, fmt.Errorf("%s is not an ELF file: give a program built for linux", path)
 	}
@@ -128,6 +134,31 @@ func Read(path string) (*Binary, error) {
 		b.Symbols = append(b.Symbols, Symbol{Name: s.Name, Package: PackageOf(s.Name), Kind: k, Size: size})
 	}
 	b.addFuncTables(f, funcdata)
+	return b, nil
+}
+
+// readWasm adds up the sections of a WebAssembly module. Its one section of data
+// holds constants, function tables and variables: all of it is Rodata here.
+func readWasm(path string, data []byte) (*Binary, error) {
+	b := &Binary{}
+	b.Sizes.File = 8
+	for at := 8; at < len(data); {
+		size, n := binary.Uvarint(data[at+1:])
+		if n <= 0 || size > uint64(len(data)-at-1-n) {
+			return nil, fmt.Errorf("%s is a damaged WebAssembly module: build it again", path)
+		}
+		all := int64(1 + n + int(size))
+		switch data[at] {
+		case 0: // custom: names, which are not needed to run it
+		case 10:
+			b.Sizes.Text += int64(size)
+			b.Sizes.File += all
+		default:
+			b.Sizes.Rodata += int64(size)
+			b.Sizes.File += all
+		}
+		at += int(all)
+	}
 	return b, nil
 }
 
