@@ -83,6 +83,9 @@ func linkFlags(args []string, errs io.Writer) (c emu.Config, devices []string, s
 		flags.Usage()
 		return c, nil, 0, false
 	}
+	if p.Reorder == 0 {
+		p.ReorderBy = 0
+	}
 	p.Delay, p.Jitter = netif.Time(*delay), netif.Time(*jitter)
 	if burst > 0 && burst < 1 {
 		leave := 1 / max(*length, 1)
