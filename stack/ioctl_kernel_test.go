@@ -182,7 +182,7 @@ var deliberate = []struct {
 		}
 		return false
 	}, errno.EINVAL},
-	{"the stack never answers ARP for others (CONFORMANCE 2)", func(w *twin, c *call) bool {
+	{"the stack never answers ARP for others (rule 2 of cmd/conformance)", func(w *twin, c *call) bool {
 		return (c.req == SIOCSARP || c.req == SIOCDARP) && w.okARP(c) && c.arg[32]&ATF_PUBL != 0
 	}, errno.EOPNOTSUPP},
 }

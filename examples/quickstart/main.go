@@ -3,7 +3,7 @@
 // joins the two; it needs no privileges:
 //
 //	go run ./examples/quickstart
-//	go run ./examples/quickstart -loss 2% -delay 20ms -pcap /tmp/q.pcap
+//	go run ./examples/quickstart -loss 2% -delay 20ms -pcap quickstart.pcap
 //
 // It prints the first frames on the wire as a ladder, how long the transfers took,
 // whether their SHA-256 are right, the profile with its features, and what the stack
