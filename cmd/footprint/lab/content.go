@@ -21,7 +21,7 @@ import (
 
 // formatVersion is part of the key of everything that is cached: count it up
 // when what is measured, or how it is written, changes.
-const formatVersion = "2"
+const formatVersion = "3"
 
 // A content says what a program is made of, to know when it must be built again:
 // the files of its package, and of those that it imports of the same module or of
@@ -42,8 +42,9 @@ type pkgContent struct {
 
 // key returns a name for what do makes of t: the same as long as the files are
 // the same, and with them the result.
-func (b *Builder) key(t Target, do string) (string, error) {
-	c := &b.content
+func (b *Builder) key(t Target, do string) (string, error) { return b.keyOf(&b.content, t, do) }
+
+func (b *Builder) keyOf(c *content, t Target, do string) (string, error) {
 	c.Lock()
 	defer c.Unlock()
 	c.once.Do(func() { c.err = c.read(b.Dir) })
@@ -245,6 +246,10 @@ func (b *Builder) cached(t Target, do string, f func() ([]byte, error)) ([]byte,
 	data, err := f()
 	if err != nil {
 		return nil, err
+	}
+	// What was built may be of other files than the key, if someone edits them.
+	if now, err := b.keyOf(new(content), t, do); err != nil || now != key {
+		return nil, fmt.Errorf("the files of %s changed while it was built: run it again", t.Package)
 	}
 	// A cache that can't be written is not the user's problem now.
 	if os.MkdirAll(filepath.Dir(file), 0o777) == nil {

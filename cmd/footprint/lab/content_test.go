@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -90,5 +91,20 @@ func TestCacheGivesWhatWasMeasured(t *testing.T) {
 	}
 	if _, err := second.Measure(context.Background(), Target{Package: "./", Tags: "x"}); err == nil {
 		t.Error("the cache has what was never measured")
+	}
+}
+
+func TestCacheTakesNothingOfFilesThatChange(t *testing.T) {
+	dir := module(t, map[string]string{"go.mod": "module example.com/m\n\ngo 1.24\n", "main.go": "package main\n\nfunc main() {}\n"})
+	b := &Builder{Dir: dir, Cache: t.TempDir()}
+	_, err := b.cached(Target{Package: "./"}, "x", func() ([]byte, error) {
+		return []byte("old"), os.WriteFile(filepath.Join(dir, "main.go"), []byte("package main\n\nfunc main() { println() }\n"), 0o666)
+	})
+	if err == nil || !strings.Contains(err.Error(), "changed while it was built") {
+		t.Errorf("error is %v", err)
+	}
+	b = &Builder{Dir: dir, Cache: b.Cache}
+	if data, err := b.cached(Target{Package: "./"}, "x", func() ([]byte, error) { return []byte("new"), nil }); string(data) != "new" || err != nil {
+		t.Errorf("the cache has %q, %v", data, err)
 	}
 }
