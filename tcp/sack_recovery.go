@@ -60,8 +60,8 @@ func (c *Conn) beginRecovery() {
 }
 
 // undo takes a D-SACK of [lo, hi). When all that recovery has sent again had arrived the first
-// time, nothing was lost: "If [...] a spurious congestion event is detected [...] restore"
-// the window (RFC 9438 section 4.9.2), here by slow start up to it (RFC 4015 section 3).
+// time, nothing was lost, and the window was reduced for nothing: it is restored (RFC 9438
+// section 4.9.2), here by slow start up to it (RFC 4015 section 3).
 func (c *Conn) undo(lo, hi uint32) {
 	st := sackOf(c)
 	p := &st.prr
