@@ -140,7 +140,8 @@ type want struct {
 	tsval, tsecr       uint32
 	data               []byte
 	octets             int
-	raw                []byte // options
+	raw                []byte   // options
+	sack               []uint32 // blocks: left and right edges
 	reserved           byte
 	badSum             bool
 }
@@ -163,6 +164,19 @@ func ts(val, ecr uint32) part {
 func ecr(n uint32) part { return func(w *want) { w.tsecr = n; w.set("ecr") } }
 func noTS(w *want)      { w.set("noTS") }
 func sackOK(w *want)    { w.set("sackOK") }
+
+// sack is the option of that kind, with the blocks' left and right edges: of the
+// stream of who gets the segment.
+func sack(edges ...uint32) part { return func(w *want) { w.sack = edges } }
+
+// sackOption is the option with edges relative to base.
+func sackOption(base uint32, edges []uint32) []byte {
+	opt := []byte{optNop, optNop, optSACK, byte(2 + 4*len(edges))}
+	for _, n := range edges {
+		opt = binary.BigEndian.AppendUint32(opt, base+n)
+	}
+	return opt
+}
 
 // octets is n octets of the stream at the segment's sequence number, data other
 // ones.
@@ -271,6 +285,9 @@ func (d *dialogue) segment(f Flags, w *want) []byte {
 	if w.has["ws"] {
 		opt = append(opt, optNop, optWScale, 3, byte(w.ws))
 	}
+	if w.sack != nil {
+		opt = append(opt, sackOption(d.iss, w.sack)...)
+	}
 	opt = append(opt, w.raw...)
 	for len(opt)%4 != 0 {
 		opt = append(opt, optEnd)
@@ -319,6 +336,9 @@ func (d *dialogue) describe(f Flags, seq, ack, win uint32, p []byte, s *Segment)
 	}
 	if s.HasTS {
 		x += fmt.Sprintf(" ts %d ecr %d", s.TSVal, s.TSEcr)
+	}
+	for i := 0; i+8 <= len(s.SACK); i += 8 {
+		x += fmt.Sprintf(" sack %#x-%#x", binary.BigEndian.Uint32(s.SACK[i:]), binary.BigEndian.Uint32(s.SACK[i+4:]))
 	}
 	return x
 }
@@ -525,6 +545,9 @@ func (d *dialogue) want(why string, f Flags, parts ...part) *sent {
 	}
 	if w.has["ws"] {
 		opt = append(opt, 1, 3, 3, byte(w.ws))
+	}
+	if w.sack != nil {
+		opt = append(opt, sackOption(d.irs, w.sack)...)
 	}
 	if got := x.raw[20 : int(x.raw[12]>>4)*4]; !bytes.Equal(got, opt) {
 		fail("options", fmt.Sprintf("%x", got), fmt.Sprintf("%x", opt))
@@ -794,6 +817,11 @@ func (d *dialogue) check() {
 	d.Helper()
 	if s := invariant(&d.c); s != "" {
 		d.failf("%s", s)
+	}
+	if feature.On("sack") && d.c.sack != nil {
+		if s := sackInvariant(&d.c); s != "" {
+			d.failf("%s", s)
+		}
 	}
 	if !d.hold {
 		if got, have := chunks(&d.c)*pkt.ChunkSize, int(d.mem.Used()); got != have {

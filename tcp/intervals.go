@@ -101,7 +101,7 @@ func (c *Conn) reassemble(seq uint32, p []byte) ipv4.Drop {
 			return ipv4.DropMemory
 		}
 		if feature.SACK {
-			x.report.note(seq)
+			x.note(seq)
 		}
 		return ipv4.DropNone
 	}

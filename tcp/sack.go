@@ -49,11 +49,20 @@ type sackReport struct {
 
 // note makes the block that holds seq the first to be reported: "The first SACK
 // block [...] MUST specify the contiguous block of data containing the segment
-// which triggered this ACK" (RFC 2018 section 4).
-func (r *sackReport) note(seq uint32) {
-	copy(r.recent[1:], r.recent[:])
-	r.recent[0] = seq
-	r.n = min(r.n+1, maxBlocks)
+// which triggered this ACK" (RFC 2018 section 4). The others stay, without those that
+// it has taken in: "include as many distinct SACK blocks as possible".
+func (x *intervals) note(seq uint32) {
+	r := &x.report
+	v := x.find(seq)
+	list := [maxBlocks]uint32{seq}
+	n := 1
+	for _, old := range r.recent[:r.n] {
+		if o := x.find(old); o != nil && o != v && n < maxBlocks {
+			list[n] = old
+			n++
+		}
+	}
+	r.recent, r.n = list, uint8(n)
 }
 
 // find returns the interval that holds seq, or nil.
@@ -93,19 +102,12 @@ func (c *Conn) noteOverlap(lo, hi uint32) {
 func (c *Conn) sackBlocks(b *[maxBlocks]interval, n int) int {
 	x := c.rcv.ooo
 	k := 0
-	first := 0 // of the blocks that are held
 	if d := x.report.dup; d.lo != d.hi {
 		b[0] = d
-		k, first = 1, 1
+		k = 1
 	}
 	for _, seq := range x.report.recent[:x.report.n] {
-		v := x.find(seq)
-		for i := first; i < k; i++ { // two recent segments in one block
-			if v != nil && b[i] == *v {
-				v = nil
-			}
-		}
-		if v != nil && k < n {
+		if v := x.find(seq); v != nil && k < n {
 			b[k] = *v
 			k++
 		}
