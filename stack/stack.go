@@ -61,7 +61,7 @@ type Config struct {
 	// 8 KiB / 128 KiB / 256 KiB.
 	RcvBuf, SndBuf uint32
 	// MaxRcvBuf and MaxSndBuf are what they may grow to by themselves (feature
-	// autotune), in bytes: 8 KiB / 4 MiB / 16 MiB.
+	// autotune), in bytes: 8 KiB / 4 MiB / 8 MiB, and 8 KiB / 4 MiB / 4 MiB.
 	MaxRcvBuf, MaxSndBuf uint32
 	// PortMin and PortMax are the ephemeral ports: 49152 to 65535 (RFC 6335 section
 	// 6).
@@ -82,8 +82,8 @@ func (c *Config) setDefaults() {
 	c.Memory = orDefault(c.Memory, [3]uint32{64 << 10, 16 << 20, 256 << 20}[k])
 	c.RcvBuf = orDefault(c.RcvBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k])
 	c.SndBuf = orDefault(c.SndBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k])
-	c.MaxRcvBuf = orDefault(c.MaxRcvBuf, [3]uint32{8 << 10, 4 << 20, 16 << 20}[k])
-	c.MaxSndBuf = orDefault(c.MaxSndBuf, [3]uint32{8 << 10, 4 << 20, 16 << 20}[k])
+	c.MaxRcvBuf = orDefault(c.MaxRcvBuf, [3]uint32{8 << 10, 4 << 20, 8 << 20}[k])
+	c.MaxSndBuf = orDefault(c.MaxSndBuf, [3]uint32{8 << 10, 4 << 20, 4 << 20}[k])
 	if !feature.Autotune {
 		c.MaxRcvBuf, c.MaxSndBuf = c.RcvBuf, c.SndBuf
 	}
