@@ -625,7 +625,7 @@ func (d *dialogue) synOptions() []part {
 		p = append(p, ts(uint32(d.now/ms)+d.tsOf, 0))
 	}
 	if feature.WScale {
-		p = append(p, wscale(int(wscaleFor(d.opt.RcvBuf))))
+		p = append(p, wscale(int(wscaleFor(max(d.opt.RcvBuf, d.env.MaxRcvBuf)))))
 	}
 	return p
 }

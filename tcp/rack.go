@@ -32,6 +32,9 @@ const (
 // arrived is steps 1 to 3 of RFC 8985 section 6.2 for run r, of which the part
 // before hi is newly known to have arrived. high is RACK.fack.
 func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high uint32) {
+	if k.min == 0 {
+		k.min, k.minAt = c.rtt.srtt, now // the handshake's: the first flight may end in a probe
+	}
 	rtt := uint32(min(now-r.at, 100*pkt.Second) / pkt.Microsecond)
 	if r.is&runResent != 0 {
 		// It was the original that has arrived if the peer echoes an earlier timestamp

@@ -1,0 +1,163 @@
+package tcp
+
+import (
+	"testing"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
+
+// tuned returns a dialogue whose buffers may grow to 1 MiB, over a path of 100 ms.
+func tuned(t *testing.T) *dialogue {
+	t.Helper()
+	if !feature.On("autotune") {
+		t.Skip("needs feature autotune")
+	}
+	d := newDialogue(t, withMemory(8<<20), withRcvBuf(65536), withSndBuf(16384))
+	d.env.MaxRcvBuf, d.env.MaxSndBuf = 1<<20, 1<<20
+	d.connect(mss(1460), wscale(6))
+	return d
+}
+
+// round has n octets arrive and be read in one round trip.
+func (d *dialogue) round(n int) {
+	d.Helper()
+	for n > 0 {
+		k := min(n, 1460)
+		d.recv(ACK, octets(k))
+		d.ignore()
+		d.wantRead(k)
+		d.ignore()
+		n -= k
+	}
+	d.advance(101 * ms)
+	d.ignore()
+}
+
+func TestReceiveBufferHoldsTwiceWhatIsReadInARoundTrip(t *testing.T) {
+	d := tuned(t)
+	for range 12 {
+		d.round(60000)
+	}
+	// Twice of it, and 16 segments for who has just begun; in slow start it was three
+	// times that.
+	if n := d.c.Options.RcvBuf; n < 2*60000 || n > 3*(2*60000+17*1460) {
+		d.failf("a buffer of %d for 60000 octets a round trip", n)
+	}
+	was := d.c.Options.RcvBuf
+	for range 5 {
+		d.round(1000)
+	}
+	if d.c.Options.RcvBuf != was {
+		d.failf("the buffer has changed from %d to %d", was, d.c.Options.RcvBuf)
+	}
+	for range 30 {
+		d.round(int(d.c.rcv.adv-d.c.rcv.nxt) / 2)
+	}
+	if n := d.c.Options.RcvBuf; n > 1<<20 || n <= was {
+		d.failf("a buffer of %d, was %d, at most %d", n, was, 1<<20)
+	}
+	// And the peer is told.
+	d.recv(ACK, octets(1000))
+	d.ignore()
+	d.wantRead(1000)
+	d.ignore()
+	if wnd := d.c.rcv.adv - d.c.rcv.nxt; wnd < was {
+		d.failf("the window is %d", wnd)
+	}
+}
+
+func TestReceiveBufferStaysWhenNobodyReads(t *testing.T) {
+	d := tuned(t)
+	for range 20 {
+		d.recv(ACK, octets(1460))
+		d.ignore()
+		d.advance(101 * ms)
+		d.ignore()
+	}
+	if n := d.c.Options.RcvBuf; n != 65536 {
+		d.failf("grown to %d though nothing was read", n)
+	}
+}
+
+func TestLockedBuffersDoNotGrow(t *testing.T) {
+	d := tuned(t)
+	d.c.LockRcvBuf()
+	d.c.LockSndBuf()
+	for range 10 {
+		d.round(60000)
+	}
+	if n := d.c.Options.RcvBuf; n != 65536 {
+		d.failf("receive buffer of %d", n)
+	}
+	for range 10 {
+		d.tryWrite(100000)
+		d.ignore()
+		d.advance(100 * ms)
+		d.ignore()
+		d.recv(ACK)
+		d.ignore()
+	}
+	if n := d.c.Options.SndBuf; n != 16384 {
+		d.failf("send buffer of %d", n)
+	}
+	for d.c.Unacked() > 0 {
+		d.recv(ACK)
+		d.ignore()
+	}
+}
+
+func TestBuffersDoNotGrowWhenMemoryIsLow(t *testing.T) {
+	d := tuned(t)
+	var hog []*pkt.Chunk // of somebody else
+	limit := d.mem.Limit
+	d.mem.Limit = 1 << 18
+	for !d.mem.Low() {
+		k := d.mem.Get()
+		if k == nil {
+			d.failf("memory is at its end, and not low")
+		}
+		hog = append(hog, k)
+	}
+	d.hold = true // the dialogue counts chunks
+	before := d.c.Options
+	d.c.rcv.tune.read = d.c.rcv.read - 60000
+	d.c.rcv.tune.at = d.now - 150*ms
+	d.c.tuneReceive(d.now)
+	d.c.cc.cwnd = 500000
+	d.c.tuneSend()
+	if d.c.Options.RcvBuf != before.RcvBuf || d.c.Options.SndBuf != before.SndBuf {
+		d.failf("grown to %d and %d", d.c.Options.RcvBuf, d.c.Options.SndBuf)
+	}
+	for _, k := range hog {
+		d.mem.Put(k)
+	}
+	d.mem.Limit = limit
+	d.c.rcv.tune.read = d.c.rcv.read - 60000
+	d.c.rcv.tune.at = d.now - 150*ms
+	d.c.tuneReceive(d.now)
+	d.c.tuneSend()
+	if d.c.Options.RcvBuf == before.RcvBuf || d.c.Options.SndBuf == before.SndBuf {
+		d.failf("and with memory, not grown")
+	}
+	d.hold = false
+}
+
+func TestSendBufferIsTwiceTheCongestionWindow(t *testing.T) {
+	d := tuned(t)
+	for range 8 {
+		d.tryWrite(1 << 20)
+		d.ignore()
+		d.advance(100 * ms)
+		d.ignore()
+		d.recv(ACK)
+		d.ignore()
+	}
+	if n, cwnd := d.c.Options.SndBuf, d.c.cc.cwnd; n <= 16384 || n > 2*cwnd || n > 1<<20 {
+		d.failf("a send buffer of %d with a window of %d", n, cwnd)
+	}
+	for range 100 {
+		d.recv(ACK)
+		d.ignore()
+	}
+}
