@@ -24,6 +24,7 @@ type entry struct {
 func main() {
 	one := flag.Bool("one", false, "measure this build only, and print JSON")
 	draw := flag.Bool("draw", false, "only draw the table that there is")
+	only := flag.String("only", "", "measure this `variant`, and leave the others as they are")
 	trace := flag.Bool("plots", false, "only draw two transfers of this build")
 	flag.Parse()
 	if *trace {
@@ -42,13 +43,18 @@ func main() {
 	}
 	const csv = "internal/matrix/testdata/goodput.csv"
 	t := matrix.Table{}
-	if *draw {
+	if *draw || *only != "" {
 		f, err := os.Open(csv)
 		check(err)
 		t, err = matrix.Read(f)
 		check(err)
-	} else {
+		check(f.Close())
+	}
+	if !*draw {
 		for _, v := range matrix.Variants {
+			if *only != "" && v.Name != *only {
+				continue
+			}
 			fmt.Fprintln(os.Stderr, "measuring", v.Name)
 			c := exec.Command("go", "run", "-tags", v.Tags, "./internal/matrix/gen", "-one")
 			c.Stderr = os.Stderr
