@@ -71,6 +71,10 @@ var rules = []rule{
 	{"internal/sim", []string{"*"}, []string{"*"}, nil},
 	{"internal/kernelif", []string{"*"}, []string{"ipv4"}, nil},
 	{"internal/tapnet", []string{"*"}, []string{"*"}, nil},
+	{"internal/matrix", []string{"*"}, []string{"*"}, nil},
+	{"internal/matrix/gen", []string{"*"}, []string{"*"}, nil},
+	{"internal/plot", []string{"*"}, []string{"*"}, []string{"github.com/google/gopacket", "github.com/google/gopacket/layers", "github.com/google/gopacket/pcapgo"}},
+	{"internal/relay", []string{"*"}, []string{"*"}, nil},
 	{"internal/buildtest", []string{"*"}, []string{"*"}, nil},
 	{"cmd", []string{"*"}, []string{"*"}, nil}, // and all below it
 }
