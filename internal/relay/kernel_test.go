@@ -45,7 +45,7 @@ func newPair(t testing.TB, kernel bool, there, back emu.Path) *pair {
 	k := count.Add(1)
 	near, far := netip.AddrFrom4([4]byte{198, 19, byte(k), 1}), netip.AddrFrom4([4]byte{198, 19, byte(k), 2})
 	p := &pair{}
-	p.a, p.b = emu.NewLink(emu.Config{Path: there, Back: &back, Seed: uint64(there.Delay)+uint64(there.Queue), Clock: wall.New(), Frames: 1 << 14})
+	p.a, p.b = emu.NewLink(emu.Config{Path: there, Back: &back, Seed: uint64(there.Delay) + uint64(there.Queue), Clock: wall.New(), Frames: 1 << 14})
 	fail := make(chan error)
 	go func() { // the far kernel: what this thread opens is in the new namespace
 		runtime.LockOSThread()
