@@ -80,6 +80,12 @@ dropped: ICMP checksum
 ◀── RST\+ACK  seq 0 ack 8 win 0
 ^RST of one$
 dropped: no TCP connection`, true, false},
+	{"pktgvisor ../pktest/testdata/scripts/closed-port", `
+^ok    .*\.pkt$
+^12 passed, 0 failed, 0 skipped$`, true, false},
+	{"pktgvisor ../pktest/testdata/scripts/sack/dsack-for-a-duplicate.pkt", `
+^FAIL  .*dsack-for-a-duplicate.pkt$
+dsack-for-a-duplicate.pkt:11: options none, want <nop,nop,sack 1:1001>`, true, true},
 	{"httpget -h", "^usage: httpget", true, false},
 }
 

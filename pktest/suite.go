@@ -1,6 +1,8 @@
 package pktest
 
 import (
+	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -55,4 +57,44 @@ func Scripts(path string) (files []string, err error) {
 		return err
 	})
 	return files, err
+}
+
+// Play plays the scripts in paths, files or folders, each against a target of its
+// own, and writes how they went. verbose adds the packet ladders. It returns how
+// many failed. This is a command such as "bonsai pkt", for any stack.
+func Play(out io.Writer, paths []string, target func() Target, verbose bool) (failed int) {
+	passed, skipped := 0, 0
+	for _, path := range paths {
+		files, err := Scripts(path)
+		if err != nil {
+			fmt.Fprintln(out, err)
+			failed++
+		}
+		for _, f := range files {
+			s, err := ReadScript(f)
+			if err != nil {
+				fmt.Fprintln(out, err)
+				failed++
+				continue
+			}
+			r := Run(s, target())
+			switch {
+			case r.Skipped != "":
+				skipped++
+				fmt.Fprintf(out, "skip  %s: %s\n", f, r.Skipped)
+				continue
+			case r.Failed():
+				failed++
+				fmt.Fprintf(out, "FAIL  %s\n%s", f, r)
+			default:
+				passed++
+				fmt.Fprintf(out, "ok    %s\n", f)
+			}
+			if verbose {
+				fmt.Fprint(out, r.Ladder.String())
+			}
+		}
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	return failed
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"io"
 
 	"github.com/bonsainet/bonsai/pktest"
@@ -25,41 +24,7 @@ func runPkt(args []string, out, errs io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	var passed, failed, skipped int
-	for _, path := range flags.Args() {
-		files, err := pktest.Scripts(path)
-		if err != nil {
-			fmt.Fprintln(errs, err)
-			failed++
-			continue
-		}
-		for _, f := range files {
-			s, err := pktest.ReadScript(f)
-			if err != nil {
-				fmt.Fprintln(out, err)
-				failed++
-				continue
-			}
-			r := pktest.Run(s, target())
-			switch {
-			case r.Skipped != "":
-				skipped++
-				fmt.Fprintf(out, "skip  %s: %s\n", f, r.Skipped)
-				continue
-			case r.Failed():
-				failed++
-				fmt.Fprintf(out, "FAIL  %s\n%s", f, r)
-			default:
-				passed++
-				fmt.Fprintf(out, "ok    %s\n", f)
-			}
-			if *verbose {
-				fmt.Fprint(out, r.Ladder.String())
-			}
-		}
-	}
-	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
-	if failed > 0 {
+	if pktest.Play(out, flags.Args(), target, *verbose) > 0 {
 		return 1
 	}
 	return 0
