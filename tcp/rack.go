@@ -38,8 +38,10 @@ func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high 
 	rtt := uint32(min(now-r.at, 100*pkt.Second) / pkt.Microsecond)
 	if r.is&runResent != 0 {
 		// It was the original that has arrived if the peer echoes an earlier timestamp
-		// than the retransmission's, or sooner than a round trip takes (step 2).
-		if c.flags&flagTS != 0 && s.HasTS && before(s.TSEcr, c.rcv.ts.clock(r.at)) || rtt < k.min {
+		// than the retransmission's, or sooner than a round trip takes (step 2). What arrives
+		// out of order is not echoed (RFC 7323 section 4.3); and a short segment takes a little
+		// less than a full one, of which the least round trip may be.
+		if c.flags&flagTS != 0 && s.HasTS && !before(s.Ack, hi) && before(s.TSEcr, c.rcv.ts.clock(r.at)) || rtt < k.min-k.min/8 {
 			return
 		}
 	} else if before(hi, high) { // sent before what had arrived already: reordering
@@ -126,7 +128,7 @@ func (c *Conn) rackTimeout(now pkt.Time) {
 	}
 	if sackOf(c).lost > 0 && c.flags&(flagRecovery|flagLoss) == 0 {
 		sackOf(c).delivered = 0
-		c.beginRecovery()
+		c.beginRecovery(now)
 		c.prrAck(false)
 	} // else what was found lost has left the window as much room
 }

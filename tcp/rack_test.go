@@ -208,3 +208,27 @@ func TestC94OneProbeThenTheRTO(t *testing.T) {
 	}
 	d.recv(ACK)
 }
+
+// Section 6.2, step 2, with timestamps: what arrives out of order is not echoed (RFC 7323
+// section 4.3), so an old TSecr beside a SACK block says nothing of the retransmission in it.
+// That it has arrived shows that the one sent just before it has not.
+func TestC94SACKedRetransmissionCountsBesideAnOldEcho(t *testing.T) {
+	if !feature.On("rack") || !feature.On("timestamps") {
+		t.Skip("needs features rack and timestamps")
+	}
+	d := newDialogue(t, withMTU(1512))
+	d.connect(mss(1472), rawOptions(optNop, optNop, optSACKPermitted, 2), ts(d.tsNow(), 0))
+	d.tsOn = true
+	d.slow(40)
+	d.spaced(6)
+	d.advance(94 * ms)
+	d.recv(ACK, ack(seg(0)), sack(seg(2), seg(6)))
+	d.want("two are lost", ACK, seq(seg(0)), octets(1460))
+	d.want("this one too", ACK, seq(seg(1)), octets(1460))
+	old := d.ecr
+	d.advance(100 * ms)
+	d.recv(ACK, ack(seg(0)), ts(d.tsNow(), old-1000), sack(seg(1), seg(6)))
+	d.want("the second came, so the first did not", ACK, seq(seg(0)), octets(1460))
+	d.advance(100 * ms)
+	d.recv(ACK, ack(seg(6)))
+}

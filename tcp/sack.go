@@ -223,6 +223,7 @@ type sackState struct {
 
 	delivered uint32 // bytes that the ACK in progress reported first
 	dsack     bool   // the ACK in progress reported a duplicate
+	twice     bool   // what recovery has sent again was lost again
 	prr       prrState
 	rack      rackState
 }
@@ -467,6 +468,9 @@ func (b *scoreboard) joinSacked() {
 // lose marks r as lost.
 func (st *sackState) lose(r *run) {
 	if r.is&(runLost|runSacked) == 0 {
+		if r.is&runResent != 0 && r.at >= st.prr.at {
+			st.twice = true
+		}
 		r.is |= runLost
 		st.lost += r.hi - r.lo
 	}

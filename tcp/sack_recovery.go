@@ -8,9 +8,10 @@ import (
 // prrState is proportional rate reduction (RFC 9937): it spreads the reduction of
 // the window over a round trip, and never sends a burst.
 type prrState struct {
-	delivered uint32 // bytes since recovery began
-	out       uint32 // bytes sent since
-	flight    uint32 // RecoverFS: bytes in flight when it began
+	delivered uint32   // bytes since recovery began
+	out       uint32   // bytes sent since
+	flight    uint32   // RecoverFS: bytes in flight when it began
+	at        pkt.Time // when the window was last reduced
 
 	from, to uint32 // what was in flight then
 	resent   uint32 // segments sent again since that are not known to have arrived twice; 0: no undoing
@@ -32,9 +33,12 @@ func (c *Conn) sackAck(now pkt.Time, n uint32) {
 	}
 	switch {
 	case c.flags&flagRecovery != 0:
+		if st.twice {
+			c.reduceAgain(now)
+		}
 		c.prrAck(n > 0 && st.lost <= lost)
 	case st.lost > 0 && c.flags&flagLoss == 0:
-		c.beginRecovery()
+		c.beginRecovery(now)
 		c.prrAck(false)
 	case n > 0:
 		c.cc.recover = maxSeq(c.cc.recover, c.snd.una-1)
@@ -46,7 +50,7 @@ func (c *Conn) sackAck(now pkt.Time, n uint32) {
 }
 
 // beginRecovery reduces the window once for all losses of this flight.
-func (c *Conn) beginRecovery() {
+func (c *Conn) beginRecovery(now pkt.Time) {
 	st := sackOf(c)
 	back := max(c.cc.ssthresh, c.cc.cwnd)
 	c.cc.ssthresh = c.cc.reduced(c)
@@ -56,7 +60,22 @@ func (c *Conn) beginRecovery() {
 	st.prr = prrState{
 		flight: max(c.snd.nxt-c.snd.una-st.sacked+st.delivered, 1),
 		from:   c.snd.una, to: c.snd.nxt, back: back,
+		at: now,
 	}
+	st.twice = false
+}
+
+// reduceAgain answers "the loss of a retransmission": it is to "be taken as two indications
+// of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case" (RFC
+// 5681 section 4.3). After a start that was too fast by half, one reduction leaves more than
+// the path holds. Only what was sent since the last reduction counts.
+func (c *Conn) reduceAgain(now pkt.Time) {
+	st := sackOf(c)
+	c.cc.cwnd = c.cc.ssthresh
+	c.cc.ssthresh = c.cc.reduced(c)
+	p := &st.prr
+	p.delivered, p.out, p.flight, p.at = 0, 0, max(c.flight(), 1), now
+	st.twice = false
 }
 
 // undo takes a D-SACK of [lo, hi). When all that recovery has sent again had arrived the first
@@ -81,7 +100,10 @@ func (c *Conn) undo(lo, hi uint32) {
 
 func (c *Conn) endRecovery() {
 	if c.flags&flagRecovery != 0 {
-		c.cc.cwnd = c.cc.ssthresh // what the reduction was for (RFC 9937 section 6)
+		// What the reduction was for (RFC 9937 section 6). Where there was nothing to send
+		// meanwhile, all of it would go out at once and overrun the queue again: then slow start
+		// leads there.
+		c.cc.cwnd = min(c.cc.ssthresh, c.flight()+initialWindow(uint32(c.snd.mss)))
 	}
 	c.flags &^= flagRecovery | flagLoss
 }

@@ -131,3 +131,86 @@ func TestC99ProbeEpisodeEndsBeyondTheProbe(t *testing.T) {
 		d.failf("the duplicate tells that nothing was lost; cwnd %d", d.c.cc.cwnd)
 	}
 }
+
+// RFC 5681 section 4.3: "the loss of a retransmission, should be taken as two indications of
+// congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case".
+func TestC95LostRetransmissionLowersTheWindowTwice(t *testing.T) {
+	d := selective(t)
+	if !feature.RACK {
+		t.Skip("without RACK it takes a timeout to find it")
+	}
+	d.slow(20)
+	d.burst(20)
+	d.advance(100 * ms)
+	d.batch(func() {
+		for i := range uint32(10) {
+			d.input(ACK, build([]part{ack(1), d.sacks(1001, 2001+1000*i)}))
+		}
+	})
+	d.want("fast retransmit", ACK, seq(1), octets(1000))
+	once := d.c.cc.ssthresh
+	d.ignore()
+	d.advance(ms)
+	d.write(3000) // as far as the window lets it, after the retransmission
+	d.ignore()
+	d.batch(func() {
+		for i := range uint32(9) {
+			d.input(ACK, build([]part{ack(1), d.sacks(1001, 12001+1000*i)}))
+		}
+	})
+	d.ignore()
+	if d.c.cc.ssthresh != once {
+		d.failf("ssthresh %d, was %d: nothing else was lost", d.c.cc.ssthresh, once)
+	}
+	d.advance(100 * ms)
+	end := d.nxt
+	d.recv(ACK, ack(1), d.sacks(1001, end))
+	d.want("and again", ACK, seq(1), octets(1000))
+	factor := 0.5
+	if feature.CUBIC {
+		factor = 0.7
+	}
+	if got, want := float64(d.c.cc.ssthresh), float64(once)*factor; got < want-1 || got > want+1 {
+		d.failf("ssthresh %.0f, want %.0f", got, want)
+	}
+	d.advance(100 * ms)
+	d.recv(ACK, ack(end))
+	if d.c.flags&flagRecovery != 0 || d.c.cc.cwnd > d.c.cc.ssthresh {
+		d.failf("cwnd %d beyond ssthresh %d", d.c.cc.cwnd, d.c.cc.ssthresh)
+	}
+}
+
+// What recovery could not send, for want of data, must not go out at once when it ends: slow
+// start leads to ssthresh.
+func TestC95NoBurstAtTheEndOfRecoveryForWantOfData(t *testing.T) {
+	d := newDialogue(t, withSndBuf(300_000), withMemory(1<<20))
+	if !feature.SACK {
+		t.Skip("needs feature sack")
+	}
+	d.connect(mss(1000), rawOptions(optNop, optNop, optSACKPermitted, 2))
+	d.c.snd.wnd = 1 << 20
+	d.slow(60)
+	d.batch(func() { d.write(60_000) })
+	d.ignore()
+	d.advance(100 * ms)
+	d.batch(func() {
+		d.input(ACK, build([]part{ack(1), d.sacks(1001, 4001)}))
+	})
+	d.ignore()
+	d.recv(ACK, ack(1), d.sacks(1001, 60001))
+	d.ignore()
+	d.advance(100 * ms)
+	d.batch(func() {
+		d.input(ACK, build([]part{ack(60001)}))
+		d.c.snd.wnd = 1 << 20
+		d.write(60_000)
+	})
+	if n := len(d.ignore()); n > int(initialWindow(1000)/1000) {
+		d.failf("%d segments at once", n)
+	}
+	if d.c.cc.ssthresh < 30_000 {
+		d.failf("ssthresh %d", d.c.cc.ssthresh)
+	}
+	d.abort()
+	d.ignore()
+}
