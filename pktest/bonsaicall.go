@@ -187,6 +187,14 @@ func errnoOf(err error) int {
 	return int(errno.EIO)
 }
 
+// errnoOf0 is errnoOf, with 0 for no error.
+func errnoOf0(err error) int {
+	if err == nil {
+		return 0
+	}
+	return errnoOf(err)
+}
+
 func (s *bonsaiSock) listen(c *Call) {
 	if !feature.Listen || s.conn == nil {
 		c.finish(-1, int(errno.EOPNOTSUPP))
@@ -194,6 +202,10 @@ func (s *bonsaiSock) listen(c *Call) {
 	}
 	if s.phase != idle {
 		c.finish(-1, int(errno.EINVAL))
+		return
+	}
+	if s.listener != nil {
+		c.finish(0, errnoOf0(s.b.stack.Listen(s.listener, ipv4.Endpoint{}, c.N)))
 		return
 	}
 	l := &stack.Listener{}

@@ -145,9 +145,21 @@ func TestC58ListenersPortIsNotTaken(t *testing.T) {
 	}
 }
 
+// resolve makes stack 0 know stack 1's hardware address: in minimal, only one packet waits
+// for it.
+func (p *pair) resolve() {
+	p.t.Helper()
+	c := p.newConn(0)
+	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 9)); err != nil {
+		p.t.Fatal(err)
+	}
+	p.run(100*pkt.Millisecond, nil)
+}
+
 func TestC53BacklogIsBounded(t *testing.T) {
 	p := newPair(t, Config{}, 1500, pkt.Millisecond)
 	l := p.listen(1, ep(ipv4.Addr{}, 80), 2)
+	p.resolve()
 	var cs []*Conn
 	for range 5 {
 		c := p.newConn(0)
@@ -174,6 +186,106 @@ func TestC53BacklogIsBounded(t *testing.T) {
 		}
 		if p.run(pkt.Second, nil); p.now > 200*pkt.Second || before == p.now {
 			t.Fatalf("only %d of 5", n)
+		}
+	}
+}
+
+// Handshakes that go on at once all count, and listen(2) may change the bound at any time.
+func TestC53AcceptQueueIsBoundedWhateverIsHalfOpen(t *testing.T) {
+	p := newPair(t, Config{}, 1500, 100*pkt.Millisecond)
+	l := p.listen(1, ep(ipv4.Addr{}, 80), 4)
+	p.resolve()
+	dial := func(n int) {
+		for range n {
+			if err := p.s[0].Connect(p.now, p.newConn(0), ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dial(3)
+	p.run(290*pkt.Millisecond, nil) // half open: the last ACKs are on their way
+	dial(3)
+	p.run(5*pkt.Second, nil)
+	if len(l.queue) != 4 || l.half > 4 {
+		t.Errorf("%d wait and %d are half open, with a backlog of 4", len(l.queue), l.half)
+	}
+	if err := p.s[1].Listen(l, l.Local(), 1); err != nil || l.backlog != 1 {
+		t.Errorf("listen again: %v, a backlog of %d", err, l.backlog)
+	}
+	if err := p.s[1].Listen(l, ep(ipv4.Addr{}, 81), 1); err != errno.EINVAL {
+		t.Errorf("listen again elsewhere: %v", err)
+	}
+	for n := 0; n < 4; n++ {
+		if l.Accept() == nil {
+			t.Fatal("nothing to accept")
+		}
+	}
+	for n := 0; n < 2; { // and the others come in when they try again
+		if l.Accept() != nil {
+			n++
+		} else if p.run(pkt.Second, nil); p.now > 300*pkt.Second {
+			t.Fatalf("%d of the last two", n)
+		} else if len(l.queue) > 1 {
+			t.Fatalf("%d wait", len(l.queue))
+		}
+	}
+	l.Close(p.now)
+	if err := p.s[1].Listen(l, ep(ipv4.Addr{}, 81), 2); err != nil || l.half != 0 {
+		t.Errorf("a new life: %v, %d half open", err, l.half)
+	}
+}
+
+// A connection that the stack still holds may be given a new life: what it was ends.
+func TestInitOfAConnectionInUse(t *testing.T) {
+	for name, before := range map[string]func(p *pair, c *Conn){
+		"nothing":    func(p *pair, c *Conn) {},
+		"to be sent": func(p *pair, c *Conn) { c.Write([]byte("x")) },
+		"has news":   func(p *pair, c *Conn) { p.s[0].notify(&c.Sock, tcp.Readable) },
+		"closed":     func(p *pair, c *Conn) { c.Close(p.now) },
+		"reset":      func(p *pair, c *Conn) { c.Abort() },
+		"being opened": func(p *pair, c *Conn) {
+			c.Init(p.s[0])
+			p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 81))
+		},
+	} {
+		p := newPair(t, Config{}, 1500, pkt.Millisecond)
+		first, firstPeer := p.connect(80)
+		c, peer := p.connect(80)
+		last, lastPeer := p.connect(80)
+		p.run(pkt.Second, nil)
+		for k, _ := p.s[0].Ready(); k != nil; k, _ = p.s[0].Ready() {
+		}
+		first.Write([]byte("a"))
+		p.s[0].notify(&first.Sock, tcp.Readable)
+		if before(p, c); name == "being opened" {
+			peer = nil
+		}
+		last.Write([]byte("b"))
+		p.s[0].notify(&last.Sock, tcp.Readable)
+		c.Init(p.s[0])
+		if k, _ := p.s[0].Ready(); k != &first.Sock {
+			t.Errorf("%s: first is not heard of", name)
+		}
+		if k, _ := p.s[0].Ready(); k != &last.Sock {
+			t.Errorf("%s: last is not heard of", name)
+		}
+		if k, e := p.s[0].Ready(); k != nil {
+			t.Errorf("%s: %#x of nobody", name, e)
+		}
+		p.run(pkt.Second, nil)
+		if firstPeer.Buffered() != 1 || lastPeer.Buffered() != 1 {
+			t.Errorf("%s: what the others wrote was not sent", name)
+		}
+		if peer != nil && (peer.State() != tcp.Closed || p.s[0].tcp.n != 2) {
+			t.Errorf("%s: the peer is in %s, %d connections", name, peer.State(), p.s[0].tcp.n)
+		}
+		l := p.listen(1, ep(ipv4.Addr{}, 82), 1)
+		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 82)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		p.run(pkt.Second, nil)
+		if c.State() != tcp.Established || l.Accept() == nil {
+			t.Errorf("%s: the new connection is in %s", name, c.State())
 		}
 	}
 }
@@ -232,6 +344,7 @@ func TestC60ClosedPortRefuses(t *testing.T) {
 func TestC77OrphansAreBounded(t *testing.T) {
 	p := newPair(t, Config{MaxConns: 16, MaxOrphans: 3}, 1500, pkt.Millisecond)
 	l := p.listen(1, ep(ipv4.Addr{}, 80), 16)
+	p.resolve()
 	var cs []*Conn
 	for range 6 {
 		c := p.newConn(0)

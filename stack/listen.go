@@ -51,7 +51,17 @@ func (t *listenTable) find(local ipv4.Endpoint) (best *Listener) {
 // may be 0 for a free one. backlog is how many connections may wait, half open
 // and for Accept each; at least 1. It returns EADDRINUSE if the endpoint is taken
 // and EADDRNOTAVAIL if the address is not ours.
+//
+// Of an l that listens already it changes the backlog, as listen(2) does a second
+// time; local is then its own or zero, else EINVAL.
 func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
+	if l.stack != nil {
+		if l.stack != s || local != l.local && local != (ipv4.Endpoint{}) {
+			return errno.EINVAL
+		}
+		l.backlog = max(backlog, 1)
+		return nil
+	}
 	if s.listen == nil {
 		s.listen = unsafe.Pointer(new(listenTable))
 	}
@@ -73,7 +83,7 @@ func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
 	} else if listenOf(s).taken(local) {
 		return errno.EADDRINUSE
 	}
-	l.stack, l.local, l.backlog = s, local, max(backlog, 1)
+	l.stack, l.local, l.backlog, l.quiet = s, local, max(backlog, 1), false
 	listenOf(s).list = append(listenOf(s).list, l)
 	return nil
 }
@@ -118,7 +128,7 @@ func (l *Listener) Close(now pkt.Time) {
 	for _, c := range l.queue {
 		c.Abort()
 	}
-	l.queue, l.quiet = nil, true
+	l.stack, l.queue, l.quiet = nil, nil, true
 	if l.half == 0 {
 		return
 	}
@@ -174,6 +184,14 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 	return ipv4.DropNone, false
 }
 
+// full reports whether c, half open, has to stay so, since nobody accepts: the ACK that
+// would open it is as if lost, and our SYN-ACK, sent again, will ask for another one. So
+// does Linux, without tcp_abort_on_overflow.
+func (s *Stack) full(c *Conn, seg *tcp.Segment) bool {
+	l := (*Listener)(c.listener)
+	return len(l.queue) >= l.backlog && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK
+}
+
 // accepted follows a connection of a listener until somebody has it.
 func (s *Stack) accepted(c *Conn, e tcp.Events) {
 	l := (*Listener)(c.listener)
@@ -186,7 +204,7 @@ func (s *Stack) accepted(c *Conn, e tcp.Events) {
 		if e &^= tcp.Opened; e != 0 {
 			s.notify(&c.Sock, e)
 		}
-	case e&tcp.Failed != 0: // in SYN-RECEIVED: the listener goes on without it
+	case c.Done(): // in SYN-RECEIVED: the listener goes on without it
 		c.listener = nil
 		l.half--
 	}

@@ -271,7 +271,7 @@ const trimInterval = pkt.Second
 // heard of no more.
 func (s *Stack) Ready() (k *Sock, e tcp.Events) {
 	for k = s.ready.pop(); k != nil; k = s.ready.pop() {
-		if e = k.events; !k.quiet {
+		if e = k.events; e != 0 && !k.quiet {
 			break
 		}
 	}

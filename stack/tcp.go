@@ -34,9 +34,17 @@ const (
 	isOrphan                       // counted as such
 )
 
-// Init prepares c for use with s, with the stack's default options.
+// Init prepares c for use with s, with the stack's default options. A connection that it
+// still holds is reset, and forgotten with all that Ready would have said of it. c must not
+// have belonged to another stack.
 func (c *Conn) Init(s *Stack) {
-	*c = Conn{stack: s}
+	if c.is&isHashed != 0 {
+		c.Abort()
+		s.output(c)
+	}
+	// The lists that it may be in stay whole: they will find a connection with nothing to
+	// send and nothing to say.
+	*c = Conn{stack: s, next: c.next, is: c.is & isDirty, Sock: Sock{next: c.Sock.next, queued: c.queued}}
 	c.Conn.Init(&s.tcp.env, tcp.Options{
 		RcvBuf: s.cfg.RcvBuf, SndBuf: s.cfg.SndBuf, Linger: -1, RcvLowat: 1, TTL: s.cfg.TTL,
 	})
@@ -218,12 +226,10 @@ func (s *Stack) output(c *Conn) {
 		b = s.pool.Get()
 	}
 	s.pool.Put(b)
-	if e := c.TakeEvents(); e != 0 {
-		if feature.Listen && c.listener != nil {
-			s.accepted(c, e)
-		} else {
-			s.notify(&c.Sock, e)
-		}
+	if e := c.TakeEvents(); feature.Listen && c.listener != nil {
+		s.accepted(c, e)
+	} else if e != 0 {
+		s.notify(&c.Sock, e)
 	}
 	if c.is&isHashed == 0 {
 		return
@@ -276,6 +282,9 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 	local, remote := ipv4.Endpoint{Addr: h.Dst, Port: seg.DstPort}, ipv4.Endpoint{Addr: h.Src, Port: seg.SrcPort}
 	d, reset := ipv4.DropTCPNoConn, true
 	if c := s.tcp.lookup(local, remote); c != nil {
+		if feature.Listen && c.listener != nil && s.full(c, seg) {
+			return ipv4.DropBacklog
+		}
 		d, reset = c.Conn.Input(s.now, seg)
 		if s.touch(c); c.Overdue() {
 			s.output(c)

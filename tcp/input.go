@@ -38,6 +38,10 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		s.Flags &^= SYN
 		s.Wnd >>= c.snd.wscale // the window in a SYN is not scaled
 	}
+	if feature.Listen && c.state == SynReceived && c.flags&flagActive == 0 && s.Flags&(SYN|ACK|RST) == SYN && s.Seq+1 == c.rcv.nxt {
+		c.repeatSyn(now)
+		return ipv4.DropTCPSYN, false
+	}
 	if d := c.acceptable(now, s); d != ipv4.DropNone {
 		return d, false
 	}
@@ -256,13 +260,15 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 	if sack {
 		sackOf(c).input(now, c, s)
 	}
+	// The definition of a duplicate in RFC 5681 section 2.
+	dup := acked == 0 && snd.una != snd.nxt && wnd == snd.wnd && len(s.Payload) == 0 && s.Flags&FIN == 0
 	if int32(acked) > 0 {
 		c.ackNew(now, s, acked)
-	} else if !sack && acked == 0 && snd.una != snd.nxt && wnd == snd.wnd && len(s.Payload) == 0 && s.Flags&FIN == 0 {
-		c.cc.onDupAck(c) // the definition in RFC 5681 section 2
+	} else if !sack && dup {
+		c.cc.onDupAck(c)
 	}
 	if sack {
-		c.sackAck(now, acked)
+		c.sackAck(now, acked, dup && len(s.SACK) == 0)
 	}
 	// "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)": an old
 	// segment does not move the window.

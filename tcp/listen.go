@@ -24,3 +24,15 @@ func (c *Conn) Accept(now pkt.Time, s *Segment, local, remote ipv4.Endpoint, pat
 	c.flags |= flagSynPending
 	c.setState(SynReceived)
 }
+
+// repeatSyn answers the peer's SYN when it comes again, since our answer to it was lost:
+// with the same, where RFC 9293 section 3.10.7.4 has an ACK, of which that peer, in
+// SYN-SENT, could make nothing. So does Linux. As often as there are challenge ACKs.
+func (c *Conn) repeatSyn(now pkt.Time) {
+	c.challenge(now)
+	if c.rcv.acks > 0 {
+		c.rcv.acks = 0
+		c.flags = c.flags&^flagTiming | flagSynPending // Karn: it goes out again
+		c.timer.rtxAt = now + c.rtt.rto()
+	}
+}

@@ -224,6 +224,7 @@ type sackState struct {
 	delivered uint32 // bytes that the ACK in progress reported first
 	dsack     bool   // the ACK in progress reported a duplicate
 	twice     bool   // what recovery has sent again was lost again
+	plain     uint8  // duplicate ACKs without blocks in a row, up to 3
 	prr       prrState
 	rack      rackState
 }

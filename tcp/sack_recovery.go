@@ -19,11 +19,18 @@ type prrState struct {
 }
 
 // sackAck follows an ACK, after snd.una has moved by n: find losses, begin or end
-// recovery, and set the congestion window.
-func (c *Conn) sackAck(now pkt.Time, n uint32) {
+// recovery, and set the congestion window. plain says that it is a duplicate without
+// blocks.
+func (c *Conn) sackAck(now pkt.Time, n uint32, plain bool) {
 	st := sackOf(c)
 	lost := st.lost // before this ACK
-	if feature.RACK {
+	if st.sacked != 0 {
+		st.plain = 0
+	} else if plain || st.plain > 0 && n > 0 {
+		c.plainAck(now, n)
+	}
+	if st.plain >= 3 { // what RACK would make of these ACKs is that all of a flight is lost
+	} else if feature.RACK {
 		c.rackAck(now, n)
 	} else {
 		st.detect(uint32(c.snd.mss))
@@ -47,6 +54,43 @@ func (c *Conn) sackAck(now pkt.Time, n uint32) {
 	if c.snd.una == c.snd.nxt {
 		st.release(c.env)
 	}
+}
+
+// plainAck takes an ACK that moved snd.una by n, or a duplicate if that is 0, of a peer that
+// has ceased to send SACK blocks, which some do after their FIN. Three duplicates count as
+// without SACK (RFC 5681 section 3.2), and so do partial ACKs (RFC 6582 section 3.2).
+func (c *Conn) plainAck(now pkt.Time, n uint32) {
+	st, mss := sackOf(c), uint32(c.snd.mss)
+	switch {
+	case n > 0 && (c.flags&flagRecovery == 0 || !before(c.snd.una, c.cc.recover)):
+		st.plain = 0
+		return
+	case n == 0 && c.flags&flagLoss != 0, n == 0 && st.plain == 0 && c.flags&flagTLPOut != 0,
+		n == 0 && st.plain < 3 && before(c.snd.una-1, c.cc.recover): // echoes of what was sent again
+		return
+	case n == 0:
+		// Without SACK each stands for a segment that was delivered (RFC 9937 section 6).
+		st.delivered = mss
+		st.plain += uint8(min(3-st.plain, 1))
+		if st.plain < 3 || c.flags&flagRecovery != 0 {
+			return
+		}
+	case st.plain < 3:
+		return
+	}
+	st.loseFirst(mss)
+}
+
+// loseFirst marks the first n bytes in flight as lost.
+func (st *sackState) loseFirst(n uint32) {
+	v := st.runs()
+	if len(v) == 0 {
+		return
+	}
+	if v[0].hi-v[0].lo > n {
+		st.board.split(0, v[0].lo+n)
+	}
+	st.lose(&st.runs()[0])
 }
 
 // beginRecovery reduces the window once for all losses of this flight.

@@ -214,3 +214,50 @@ func TestC95NoBurstAtTheEndOfRecoveryForWantOfData(t *testing.T) {
 	d.abort()
 	d.ignore()
 }
+
+// A peer may cease to send blocks, as some do after their FIN: then it counts as one without
+// SACK, and a loss costs no timeout.
+func TestC99PeerThatCeasesToSACKIsRecoveredByDuplicates(t *testing.T) {
+	d := selective(t)
+	d.slow(10)
+	d.recv(FIN | ACK)
+	d.want("ACK of the FIN", ACK)
+	d.burst(10)
+	d.advance(100 * ms)
+	d.recv(ACK, ack(1))
+	d.recv(ACK, ack(1))
+	d.wantNothing("two say nothing")
+	d.recv(ACK, ack(1))
+	d.want("fast retransmit", ACK, seq(1), octets(1000))
+	d.recv(ACK, ack(1))
+	d.recv(ACK, ack(1))
+	d.advance(50 * ms)
+	d.recv(ACK, ack(3001))
+	d.want("partial ACK", ACK, seq(3001), octets(1000))
+	d.wantNothing("the rest may have arrived")
+	d.advance(50 * ms)
+	d.recv(ACK, ack(10001))
+	if d.c.flags&flagRecovery != 0 || d.c.cc.ssthresh >= 10000 {
+		d.failf("flags %#x, ssthresh %d", d.c.flags, d.c.cc.ssthresh)
+	}
+}
+
+// Windows that open, data and what answers our probes are no duplicates in this sense.
+func TestC99WhatIsNoDuplicateIsNotCounted(t *testing.T) {
+	d := selective(t)
+	d.slow(10)
+	d.burst(10)
+	d.advance(100 * ms)
+	for i := range uint32(4) {
+		d.recv(ACK, ack(1), win(60000-i))
+		d.wantNothing("another window")
+	}
+	d.recv(ACK, ack(1), win(59997))
+	d.recv(ACK, ack(1), win(59997))
+	d.wantNothing("two")
+	d.recv(ACK, ack(2001), win(59997))
+	d.recv(ACK, ack(2001), win(59997))
+	d.recv(ACK, ack(2001), win(59997))
+	d.wantNothing("two again")
+	d.recv(ACK, ack(10001))
+}
