@@ -37,6 +37,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		s.Seq++
 		s.Flags &^= SYN
 		s.Wnd >>= c.snd.wscale // the window in a SYN is not scaled
+		if c.flags&flagSynPending != 0 {
+			c.rcv.acks = 1 // ours will not go out any more, and the peer waits for it
+		}
 	}
 	if feature.Listen && c.state == SynReceived && c.flags&flagActive == 0 && s.Flags&(SYN|ACK|RST) == SYN && s.Seq+1 == c.rcv.nxt {
 		c.repeatSyn(now)

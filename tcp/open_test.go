@@ -99,6 +99,21 @@ func TestC51SimultaneousOpenWithData(t *testing.T) {
 	d.wantRead(30)
 }
 
+// The peer's SYN and its SYN-ACK arrive at once, so that ours is never sent: the peer needs
+// an ACK all the same.
+func TestC51SimultaneousOpenInOneBatch(t *testing.T) {
+	d := newDialogue(t)
+	d.open()
+	d.wantSyn("SYN")
+	d.batch(func() {
+		d.input(SYN, build([]part{mss(1000)}))
+		d.input(SYN|ACK, build([]part{seq(0), ack(1), mss(1000)}))
+	})
+	d.wantState(Established)
+	d.peer = 1
+	d.want("ACK of the SYN", ACK, seq(1), ack(1))
+}
+
 func TestC51SimultaneousOpenRetransmitsTheSynAck(t *testing.T) {
 	d := newDialogue(t)
 	d.open()
