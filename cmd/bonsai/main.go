@@ -3,8 +3,9 @@
 //	bonsai pkt [-v] [-target bonsai|kernel] FILE...    play packet scripts
 //	bonsai link [flags] A B                             join two devices by a bad cable
 //	bonsai plot [flags] FILE.pcap > FILE.svg            draw a TCP connection
+//	bonsai bench [flags]                                measure stacks side by side
 //
-// See docs/pktest.md.
+// See docs/pktest.md and docs/performance.md.
 package main
 
 import (
@@ -24,6 +25,7 @@ var commands = []command{
 	{"pkt", "[-v] [-target bonsai|kernel] FILE...", "play packet scripts against a stack", runPkt},
 	{"link", "[flags] A B", "join two devices by an emulated cable: delay, loss, reordering...", runLink},
 	{"plot", "[flags] FILE.pcap > FILE.svg", "draw a TCP connection of a capture", runPlot},
+	{"bench", "[flags]", "measure stacks side by side", runBench},
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }

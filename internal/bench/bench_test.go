@@ -1,0 +1,206 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+)
+
+// perOp is how many bytes of payload an operation of a work moves.
+var perOp = map[string]int64{
+	"up": Chunk, "down": Chunk, "both": Chunk, "rr1": 2, "rr64": 128, "rr16k": 32 << 10,
+	"crr": 0, "idle": 128, "small": 64, "udp": Datagram, "write": 1514, "read": 1514,
+}
+
+// Each subject does each of its works, the number of operations that it was asked for, and
+// all bytes arrive.
+func TestEverySubjectDoesEveryWork(t *testing.T) {
+	for _, s := range Subjects() {
+		did := 0
+		for _, w := range append(slices.Clone(Works), tapWorks...) {
+			t.Run(s.Group+"/"+w.Name+"/"+s.Name, func(t *testing.T) {
+				c, err := s.Open(w.Name, Options{Conns: 200})
+				if err == ErrNotHere {
+					return
+				}
+				if err != nil {
+					t.Skip(err)
+				}
+				defer c.Close()
+				ops := 64
+				for range 2 {
+					n, err := c.Run(Budget{Ops: ops})
+					if err != nil {
+						t.Fatal(err)
+					}
+					want := int64(ops)
+					if w.Name == "both" {
+						want *= 2
+					}
+					if n.Ops+n.Lost != want || n.Bytes != n.Ops*perOp[w.Name] || n.Elapsed <= 0 {
+						t.Errorf("%+v for %d operations of %d bytes", n, want, perOp[w.Name])
+					}
+					if n.Latency != nil && n.Latency.n != uint64(n.Ops) {
+						t.Errorf("%d times of %d operations", n.Latency.n, n.Ops)
+					}
+				}
+				if n, err := c.Run(Budget{Time: time.Millisecond}); err != nil || n.Ops < 1 {
+					t.Errorf("in a millisecond: %+v, %v", n, err)
+				}
+				did++
+			})
+		}
+		if did == 0 && s.Group == "pair" {
+			t.Errorf("%s/%s did nothing", s.Group, s.Name)
+		}
+	}
+}
+
+// The stacks of a pair send what they are given: a segment has 1,448 bytes with
+// timestamps, 1,460 without.
+func TestPairSendsFullSegments(t *testing.T) {
+	c, err := PairSubjects()[0].Open("up", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	before, _ := c.Frames()
+	n, err := c.Run(Budget{Ops: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, _ := c.Frames()
+	mss := int64(1460)
+	if feature.Timestamps {
+		mss = 1448
+	}
+	if least := n.Bytes / mss; int64(after-before) < least || int64(after-before) > least*3/2 {
+		t.Errorf("%d frames for %d bytes, of %d at most", after-before, n.Bytes, mss)
+	}
+}
+
+func quickReport(t *testing.T) *Report {
+	t.Helper()
+	p := Plan{
+		Subjects: []Subject{FloorSubject(), PairSubjects()[0], {"pair", "absent", "", func(string, Options) (*Case, error) { return nil, errListen }}},
+		Works:    []Work{work("up"), work("rr64"), work("idle")},
+		Options:  Options{Conns: 200},
+		Budget:   Budget{Ops: 16},
+		Rounds:   3,
+	}
+	r := newReport("bonsai bench", &p)
+	r.Results, r.Notes = p.Run()
+	return r
+}
+
+// A run has a result for each case, with the values of all rounds, and says what it has not.
+func TestRunReportsAllRounds(t *testing.T) {
+	r := quickReport(t)
+	if len(r.Results) != 4 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "absent") {
+		t.Fatalf("%d results, notes %q", len(r.Results), r.Notes)
+	}
+	for _, x := range r.Results {
+		if len(x.Rounds) != 3 || x.Median["ops"] != 16 || x.Spread["ops"] != 0 || !(x.Median["per_s"] > 0) {
+			t.Errorf("%s %s: %d rounds, %v", x.Work, x.Subject, len(x.Rounds), x.Median)
+		}
+		for name := range x.Median {
+			if !slices.ContainsFunc(Metrics, func(m Metric) bool { return m.Name == name }) {
+				t.Errorf("%s is not in Metrics", name)
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := r.JSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var again Report
+	if err := json.Unmarshal(b.Bytes(), &again); err != nil {
+		t.Fatal(err)
+	}
+	if x := again.Find("pair", "up", "bonsai"); x == nil || x.Median["gbit_s"] != r.Find("pair", "up", "bonsai").Median["gbit_s"] {
+		t.Errorf("JSON says %+v", x)
+	}
+}
+
+// The table's lines are equally long columns: a cell for each head.
+func TestTableHasALineForEachResult(t *testing.T) {
+	r := quickReport(t)
+	names, tables := r.tables()
+	if len(names) != 1 || len(tables[0]) != 5 {
+		t.Fatalf("%v, %d rows", names, len(tables[0]))
+	}
+	for _, row := range tables[0] {
+		if len(row) != len(tables[0][0]) {
+			t.Errorf("%d cells in %q", len(row), row)
+		}
+	}
+	if ratio := tables[0][1][9]; !strings.HasSuffix(ratio, " x") {
+		t.Errorf("the floor's row has no ratio: %q", tables[0][1])
+	}
+	var b strings.Builder
+	r.Table(&b)
+	for _, want := range []string{"\npair\n", "floor", "rr64", "note: pair, absent: "} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// Ratios are of the same round: a machine that slows down for one slows both.
+func TestRatioIsOfTheSameRound(t *testing.T) {
+	a, b := &Result{}, &Result{}
+	for i, speed := range []float64{1, 10, 100} {
+		a.Rounds = append(a.Rounds, map[string]float64{"per_s": 3 * speed})
+		b.Rounds = append(b.Rounds, map[string]float64{"per_s": speed, "p50_us": float64(i)})
+	}
+	if q := a.Ratio(b, "per_s"); q != 3 {
+		t.Error(q)
+	}
+	if q := a.Ratio(b, "p50_us"); !math.IsNaN(q) {
+		t.Error(q)
+	}
+	if q := a.Ratio(nil, "per_s"); !math.IsNaN(q) {
+		t.Error(q)
+	}
+}
+
+func TestHistogramKnowsTimesToSixPercent(t *testing.T) {
+	h := new(Histogram)
+	for i := 1; i <= 100_000; i++ {
+		h.Add(time.Duration(i))
+	}
+	for _, q := range []float64{0.01, 0.5, 0.99, 1} {
+		if got, want := float64(h.Quantile(q)), q*100_000; math.Abs(got-want) > 0.065*want {
+			t.Errorf("quantile %g is %g, want %g", q, got, want)
+		}
+	}
+	for _, v := range []uint64{0, 1, 15, 16, 17, 31, 32, 33, 1000, 1 << 40, 1<<63 - 1} {
+		if lo, hi := edges(bucket(v)); v < lo || v > hi {
+			t.Errorf("%d is in the bucket from %d to %d", v, lo, hi)
+		}
+	}
+	var sum Histogram
+	sum.Merge(h)
+	sum.Merge(h)
+	if sum.n != 200_000 || sum.Quantile(0.5) != h.Quantile(0.5) {
+		t.Error(sum.n, sum.Quantile(0.5))
+	}
+}
+
+func TestMedianAndSpread(t *testing.T) {
+	if m := Median([]float64{5, 1, 3}); m != 3 {
+		t.Error(m)
+	}
+	if m := Median([]float64{4, 1, 3, 2}); m != 2.5 {
+		t.Error(m)
+	}
+	if s := spread([]float64{90, 100, 120}); s != 0.2 {
+		t.Error(s)
+	}
+}

@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Subjects are those that need no other module.
+func Subjects() []Subject {
+	return append([]Subject{FloorSubject()}, append(PairSubjects(), SocketsSubject())...)
+}
+
+const usage = `usage: %s [flags]
+
+Measures stacks side by side: the same work for each, in turns, in slices of time. It
+prints medians, how far the rounds lie from them, and what bonsai does of the same work
+in the same time.
+
+`
+
+// Main is the command: name is how it is called. It returns the exit status.
+func Main(name string, args []string, subjects []Subject, out, errs io.Writer) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(errs)
+	flags.Usage = func() {
+		fmt.Fprintf(errs, usage, name)
+		flags.PrintDefaults()
+		fmt.Fprint(errs, "\nworks:\n")
+		for _, w := range append(append([]Work(nil), Works...), tapWorks...) {
+			fmt.Fprintf(errs, "  %-6s %s\n", w.Name, w.Help)
+		}
+		fmt.Fprint(errs, "\nsubjects:\n")
+		for _, s := range subjects {
+			fmt.Fprintf(errs, "  %-22s %s\n", s.Group+"/"+s.Name, s.Help)
+		}
+	}
+	p := Plan{Subjects: subjects, Works: append(append([]Work(nil), Works...), tapWorks...), Progress: errs}
+	run := flags.String("run", "", "measure only what matches this `pattern`: GROUP/WORK/SUBJECT")
+	flags.DurationVar(&p.Budget.Time, "time", 200*time.Millisecond, "length of a slice")
+	flags.IntVar(&p.Rounds, "rounds", 5, "`number` of slices of each case")
+	flags.DurationVar(&p.Total, "total", 3*time.Minute, "after this time no further round begins")
+	flags.IntVar(&p.Options.Conns, "conns", IdleConns, "`number` of connections in work idle, of which 1 % are used")
+	flags.IntVar(&p.Options.MTU, "mtu", 1500, "`bytes`, of the pair and the emulated link")
+	quick := flags.Bool("quick", false, "3 rounds of 50 ms, 1,000 connections")
+	jsonFile := flags.String("json", "", "write all values to this `file`; - is instead of the table")
+	if flags.Parse(args) != nil {
+		return 2
+	}
+	if flags.NArg() > 0 {
+		flags.Usage()
+		return 2
+	}
+	if *quick {
+		p.Budget.Time, p.Rounds, p.Options.Conns = 50*time.Millisecond, 3, 1000
+	}
+	if p.Budget.Time <= 0 || p.Rounds < 1 || p.Options.Conns < 1 {
+		fmt.Fprintf(errs, "%s: -time, -rounds and -conns are to be above 0\n", name)
+		return 2
+	}
+	if *run != "" {
+		re, err := regexp.Compile(*run)
+		if err != nil {
+			fmt.Fprintf(errs, "%s: -run: %v\n", name, err)
+			return 2
+		}
+		p.Want = func(group, work, subject string) bool { return re.MatchString(group + "/" + work + "/" + subject) }
+	}
+	instructions() // while there are few threads
+	r := newReport(strings.Join(append([]string{name}, args...), " "), &p)
+	started := time.Now()
+	r.Results, r.Notes = p.Run()
+	r.Seconds = time.Since(started).Seconds()
+	if _, ok := instructions(); !ok {
+		r.Notes = append(r.Notes, "this machine does not count instructions")
+	}
+	if len(r.Results) == 0 {
+		fmt.Fprintf(errs, "%s: nothing was measured\n", name)
+		return 1
+	}
+	if *jsonFile != "-" {
+		r.Table(out)
+	}
+	if *jsonFile != "" {
+		if err := writeTo(*jsonFile, out, r.JSON); err != nil {
+			fmt.Fprintf(errs, "%s: %v\n", name, err)
+			return 1
+		}
+	}
+	return 0
+}
+
+// writeTo gives f a file, or out where the name is -.
+func writeTo(name string, out io.Writer, f func(io.Writer) error) error {
+	if name == "-" {
+		return f(out)
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := f(file); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
