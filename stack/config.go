@@ -174,11 +174,12 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 }
 
 // setMTU sets the largest packet, in bytes, within what IPv4 and the device
-// allow, else it returns EINVAL.
+// allow, else it returns EINVAL. The device's may have grown since it was added, but
+// the buffers have not.
 func (s *Stack) setMTU(i *netif.Interface, mtu int32) errno.Errno {
 	limit := int32(65536)
 	if i.Dev != nil {
-		limit = int32(i.Dev.MTU())
+		limit = int32(min(i.Dev.MTU(), s.pool.Size()-netif.EthernetHeaderLen))
 	}
 	if mtu < netif.MinMTU || mtu > limit {
 		return errno.EINVAL

@@ -135,7 +135,7 @@ func (s *Stack) ioctlLink(req uint32, arg any) errno.Errno {
 		return errno.ENOTTY
 	}
 	r, ok := arg.(*Ifreq)
-	if !ok {
+	if !ok || r == nil {
 		return errno.EFAULT
 	}
 	// What is common to them is checked in the order in which Linux does.
@@ -217,7 +217,7 @@ func splitLabel(label string) (name, alias string) {
 // interface, that with the given alias. The even ones set, the odd ones get.
 func (s *Stack) ioctlAddr(req uint32, arg any) errno.Errno {
 	r, ok := arg.(*Ifreq)
-	if !ok {
+	if !ok || r == nil {
 		return errno.EFAULT
 	}
 	set := req&1 == 0
@@ -348,7 +348,7 @@ const ifreqLen = 40
 // ioctlIfconf lists the addresses of all interfaces, as many as fit.
 func (s *Stack) ioctlIfconf(_ uint32, arg any) errno.Errno {
 	c, ok := arg.(*Ifconf)
-	if !ok {
+	if !ok || c == nil {
 		return errno.EFAULT
 	}
 	n := 0

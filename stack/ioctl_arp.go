@@ -29,7 +29,7 @@ const (
 // ioctlARP gets, sets or deletes an entry of a neighbour table.
 func (s *Stack) ioctlARP(req uint32, arg any) errno.Errno {
 	r, ok := arg.(*Arpreq)
-	if !ok {
+	if !ok || r == nil {
 		return errno.EFAULT
 	}
 	if req != SIOCGARP && s.cfg.Unprivileged {

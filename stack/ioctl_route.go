@@ -26,7 +26,7 @@ type Rtentry struct {
 // ioctlRoute adds or deletes a route.
 func (s *Stack) ioctlRoute(req uint32, arg any) errno.Errno {
 	e, ok := arg.(*Rtentry)
-	if !ok {
+	if !ok || e == nil {
 		return errno.EFAULT
 	}
 	if s.cfg.Unprivileged {

@@ -351,6 +351,11 @@ func TestIoctlArgumentTypes(t *testing.T) {
 		{SIOCGIFCONF, Ifconf{}, errno.EFAULT},
 		{SIOCGIFFLAGS, nil, errno.EFAULT},
 		{0x8999, nil, errno.EFAULT},
+		{SIOCGIFADDR, (*Ifreq)(nil), errno.EFAULT},
+		{SIOCGIFMTU, (*Ifreq)(nil), errno.EFAULT},
+		{SIOCGIFCONF, (*Ifconf)(nil), errno.EFAULT},
+		{SIOCADDRT, (*Rtentry)(nil), errno.EFAULT},
+		{SIOCGARP, (*Arpreq)(nil), errno.EFAULT},
 		{0, nil, errno.ENOTTY},
 	} {
 		if e := x.Ioctl(c.req, c.arg); e != c.e {

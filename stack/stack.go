@@ -179,10 +179,10 @@ func (s *Stack) secret() uint64 {
 
 // AddInterface adds an Ethernet interface on dev and returns its index, 2 for the
 // first. It is down and has no address: see Ioctl. It returns EINVAL for a name
-// that is empty, longer than 15 bytes or has a slash, colon or space, and EEXIST
-// for one that is taken.
+// that is empty, longer than 15 bytes or has a slash, colon or space, for a nil
+// device or an MTU out of its range, and EEXIST for a name that is taken.
 func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err error) {
-	if !validName(name) {
+	if !validName(name) || dev == nil || uint(dev.MTU()-netif.MinMTU) > netif.MaxMTU-netif.MinMTU {
 		return 0, errno.EINVAL
 	}
 	if s.interfaceByName(name) != nil {
