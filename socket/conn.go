@@ -223,11 +223,11 @@ func (c *Conn) Option(level, name int) (v int, err error) {
 // here.
 func (c *Conn) Do(f func(*stack.Conn)) error {
 	e := c.lock()
+	defer c.s.unlock()
 	if e == 0 {
 		f(&c.eng)
 		c.s.run()
 	}
-	c.s.unlock()
 	return e.Err()
 }
 

@@ -33,10 +33,10 @@ func (s *Stack) newRaw(proto uint8) (*Raw, error) {
 // Do calls f with the engine's socket under the lock, to set its fields.
 func (r *Raw) Do(f func(*stack.Raw)) error {
 	e := r.lock()
+	defer r.s.unlock()
 	if e == 0 {
 		f(&r.eng)
 	}
-	r.s.unlock()
 	return e.Err()
 }
 

@@ -200,16 +200,17 @@ func (s *Stack) ioctl(h stack.Handler, req uint32, arg any) error {
 // nor call methods of this package.
 func (s *Stack) Do(f func(*stack.Stack)) {
 	s.lock()
+	defer s.unlock() // f may panic, or end its goroutine as t.Fatal does
 	f(s.eng)
 	s.run()
-	s.unlock()
 }
 
 // Now returns the time by the stack's clock.
 func (s *Stack) Now() Time { return s.clock.Now() }
 
-// Close closes the devices and fails all calls, those that block included, with
-// ErrClosed. Peers are not told: close connections before.
+// Close closes the devices and fails all calls of sockets, those that block
+// included, with ErrClosed. Peers are not told: close connections before. Ioctl and Do
+// still reach what is left of the engine.
 func (s *Stack) Close() error {
 	s.lock()
 	devs := s.devs

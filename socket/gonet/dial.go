@@ -17,6 +17,7 @@ import (
 
 // Dialer opens connections, as net.Dialer does.
 type Dialer struct {
+	// Stack must be set: there is no default.
 	Stack *Stack
 	// Timeout and Deadline bound each call, name resolution included; 0 is none.
 	Timeout  time.Duration
@@ -58,7 +59,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	local, err := localEndpoint(network, d.LocalAddr)
+	local, validPort, err := localEndpoint(network, d.LocalAddr)
 	var addrs []netip.Addr
 	var port uint16
 	if err == nil {
@@ -75,7 +76,11 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	for i, a := range addrs {
 		remote := ipv4.Endpoint{Addr: a.As4(), Port: port}
 		one, cancel := share(ctx, len(addrs)-i)
-		c, err := d.Stack.dial(one, network, local, remote)
+		var c net.Conn
+		err := sysError("bind", errno.EINVAL)
+		if validPort {
+			c, err = d.Stack.dial(one, network, local, remote)
+		}
 		cancel()
 		if err == nil {
 			return c, nil
@@ -187,30 +192,35 @@ func (s *Stack) listenEndpoint(network, address, want string) (e ipv4.Endpoint, 
 	return e, err
 }
 
-// localEndpoint returns the endpoint in addr, which must fit the network.
-func localEndpoint(network string, addr net.Addr) (e ipv4.Endpoint, err error) {
+// localEndpoint returns the endpoint in addr, which must fit the network, and whether
+// its port is one.
+func localEndpoint(network string, addr net.Addr) (e ipv4.Endpoint, validPort bool, err error) {
 	if addr == nil {
-		return e, nil
+		return e, true, nil
 	}
 	var ap netip.AddrPort
 	ok := false
 	switch a := addr.(type) {
 	case *net.TCPAddr:
 		ap, ok = a.AddrPort(), network != "" && !isUDP(network)
+		validPort = a == nil || isPort(a.Port)
 	case *net.UDPAddr:
 		ap, ok = a.AddrPort(), network != "" && isUDP(network)
+		validPort = a == nil || isPort(a.Port)
 	}
 	if !ok {
-		return e, &net.AddrError{Err: "mismatched local address type", Addr: addr.String()}
+		return e, false, &net.AddrError{Err: "mismatched local address type", Addr: addr.String()}
 	}
 	e.Port = ap.Port()
 	if a := ap.Addr().Unmap(); a.Is4() {
 		e.Addr = a.As4()
 	} else if a.IsValid() && !a.IsUnspecified() {
-		return e, &net.AddrError{Err: "non-IPv4 address", Addr: addr.String()}
+		return e, false, &net.AddrError{Err: "non-IPv4 address", Addr: addr.String()}
 	}
-	return e, nil
+	return e, validPort, nil
 }
+
+func isPort(n int) bool { return n == n&0xffff }
 
 // resolve returns the addresses, at least one, and the port in address. An empty host
 // is 0.0.0.0.

@@ -150,6 +150,7 @@ func TestOptions(t *testing.T) {
 
 func TestConfigureErrors(t *testing.T) {
 	a, _ := newPair(t, emu.Config{})
+	port, _ := emu.NewLink(emu.Config{})
 	for _, c := range []struct {
 		err  error
 		want string
@@ -160,7 +161,8 @@ func TestConfigureErrors(t *testing.T) {
 		{a.Configure("eth0", "198.18.0.1/24", "2001:db8::1"), "not an IPv4 address"},
 		{a.Configure("eth0", "198.18.0.1/24", "198.19.0.1"), "SIOCADDRT"},
 		{a.Configure("eth1", "198.18.0.1/24", ""), "SIOCSIFADDR: " + syscall.ENODEV.Error()},
-		{a.Attach("eth0", nil), "attach: " + syscall.EEXIST.Error()},
+		{a.Attach("eth0", port), "attach: " + syscall.EEXIST.Error()},
+		{a.Attach("eth1", nil), "attach: " + syscall.EINVAL.Error()},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("%v, want %s", c.err, c.want)

@@ -148,6 +148,13 @@ var errorCases = []struct {
 	{"dial from foreign address", false, func(w *world) error {
 		return w.open("tcp", w.host+":1", options{local: &net.TCPAddr{IP: net.IPv4(198, 18, 7, 7)}})
 	}},
+	{"dial from a port that is none", false, func(w *world) error {
+		return w.open("tcp", w.host+":1", options{local: &net.TCPAddr{Port: 65536 + 1}})
+	}},
+	{"dial to a broadcast address", false, func(w *world) error { return w.open("tcp", "255.255.255.255:1", options{}) }},
+	{"dial udp from a port that is none", false, func(w *world) error {
+		return w.open("udp", w.host+":1", options{local: &net.UDPAddr{Port: -1}})
+	}},
 	{"dial udp from foreign address", false, func(w *world) error {
 		return w.open("udp", w.host+":1", options{local: &net.UDPAddr{IP: net.IPv4(198, 18, 7, 7)}})
 	}},
@@ -335,6 +342,19 @@ var errorCases = []struct {
 		_, err := w.packet("").WriteTo([]byte("x"), &net.TCPAddr{IP: net.IPv4(198, 18, 0, 1), Port: 1})
 		return err
 	}},
+	{"packet write to a port that is none", false, func(w *world) error {
+		_, err := w.packet("").WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(198, 18, 0, 1), Port: 65536 + 1})
+		return err
+	}},
+	{"packet write to IPv6", false, func(w *world) error {
+		_, err := w.packet("").WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv6loopback, Port: 1})
+		return err
+	}},
+	{"packet write to no address", false, func(w *world) error {
+		_, err := w.packet("").WriteTo([]byte("x"), (*net.UDPAddr)(nil))
+		return err
+	}},
+	{"packet write to nil", false, func(w *world) error { _, err := w.packet("").WriteTo([]byte("x"), nil); return err }},
 	{"packet write without peer", false, func(w *world) error { return write(w.packet("").(net.Conn)) }},
 	{"packet write to while connected", false, func(w *world) error {
 		c := w.udp(w.port())

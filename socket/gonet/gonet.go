@@ -122,7 +122,8 @@ func (s *Stack) Ioctl(req uint32, arg any) error {
 	return nil
 }
 
-// Close closes the devices; all calls in progress fail.
+// Close closes the devices; all calls of sockets, those in progress included, fail with
+// net.ErrClosed. Peers are not told: close connections before.
 func (s *Stack) Close() error { return sysError("close", s.Socket.Close()) }
 
 // clock is the real time, by the monotonic clock.

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/socket"
 	"github.com/bonsainet/bonsai/stack"
@@ -72,8 +73,13 @@ func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) 
 // WriteTo implements net.PacketConn. addr is a *net.UDPAddr.
 func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	a, ok := addr.(*net.UDPAddr)
-	if !ok || a == nil {
+	switch {
+	case !ok:
 		return 0, c.fail("write", "sendto", addr, syscall.EINVAL)
+	case a == nil:
+		return 0, c.fail("write", "sendto", nil, &net.AddrError{Err: "missing address"})
+	case !isPort(a.Port):
+		return 0, c.fail("write", "sendto", addr, sysError("sendto", errno.EINVAL))
 	}
 	return c.writeTo(b, a.AddrPort(), addr)
 }
