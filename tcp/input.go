@@ -121,7 +121,7 @@ func (c *Conn) synAcked(now pkt.Time, s *Segment) {
 		c.flags &^= flagTiming
 		c.rtt.sample(now - c.rtt.at)
 	} else if feature.Timestamps && c.flags&flagTS != 0 && s.HasTS {
-		c.rtt.sample(c.rcv.ts.elapsed(now, s.TSEcr)) // our SYN went out twice
+		c.sampleEcho(now, s) // our SYN went out twice
 	}
 	snd := &c.snd
 	snd.una++
@@ -311,7 +311,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 		c.flags &^= flagTiming
 		c.rtt.sample(now - c.rtt.at)
 	} else if feature.Timestamps && t.retries > 0 && c.flags&flagTS != 0 && s.HasTS {
-		c.rtt.sample(c.rcv.ts.elapsed(now, s.TSEcr)) // Karn's problem, solved by RTTM
+		c.sampleEcho(now, s) // Karn's problem, solved by RTTM
 	}
 	data := n
 	finAcked := c.flags&flagFinSent != 0 && s.Ack == snd.nxt

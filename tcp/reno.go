@@ -92,7 +92,9 @@ func (r *reno) partialAck(c *Conn, n uint32) {
 	// "retransmit the first unacknowledged segment. Deflate the congestion window by
 	// the amount of new data acknowledged [...] if the partial ACK acknowledges at
 	// least one SMSS of new data, then add back SMSS bytes".
-	s.rtx, s.rtxEnd = s.una, s.una+min(mss, s.nxt-s.una)
+	if !before(s.una, s.rtx) { // else it is a piece of what was just sent again: ACK splitting
+		s.rtx, s.rtxEnd = s.una, s.una+min(mss, s.nxt-s.una)
+	}
 	r.cwnd -= min(n, r.cwnd)
 	if n >= mss {
 		r.cwnd += mss

@@ -34,6 +34,15 @@ func (t *timestamps) elapsed(now pkt.Time, ecr uint32) pkt.Time {
 	return pkt.Time(t.clock(now)-ecr) * pkt.Millisecond
 }
 
+// sampleEcho measures by s's echo the round trip of what was sent more than once, unless
+// the echo is older than that: a clock that jumps, or a forged echo, would make the RTO
+// minutes.
+func (c *Conn) sampleEcho(now pkt.Time, s *Segment) {
+	if d := c.rcv.ts.elapsed(now, s.TSEcr); d <= now-c.timer.firstRtx+c.rtt.rto() {
+		c.rtt.sample(d)
+	}
+}
+
 // put writes the option with its two NOPs.
 func (t *timestamps) put(h []byte, now pkt.Time) {
 	pkt.BigEndian.PutUint32(h, timestampHeader)
