@@ -5,7 +5,7 @@
 //	go run ./cmd/conformance -check   fail if it is not up to date
 //
 // A test shows rule 64 when its name begins with TestC64. A rule that a profile
-// claims to obey without a test is an error.
+// claims to obey without a test is an error. Last come the attacks of hostile.go.
 package main
 
 import (
@@ -143,7 +143,11 @@ func page(tests map[int][]test) ([]byte, error) {
 			errs = append(errs, fmt.Sprintf("%s: there is no rule %d", tests[n][0].name, n))
 		}
 	}
-	if errs != nil {
+	missing, err := hostile(&body, ".")
+	if err != nil {
+		return nil, err
+	}
+	if errs = append(errs, missing...); errs != nil {
 		sort.Strings(errs)
 		return nil, fmt.Errorf("%s", strings.Join(errs, "\n"))
 	}

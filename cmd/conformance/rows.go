@@ -32,7 +32,7 @@ var rows = []row{
 	{n: 24, who: "FCM", feature: "", rule: `Echo request to a unicast own address => reply, same id/seq/data, source = the address asked (1122 3.2.2.6)`},
 	{n: 25, who: "FCm", feature: "", rule: `Echo to broadcast/multicast may be dropped, never amplified (1122 3.2.2.6)`},
 	{n: 26, who: "FCM", feature: "", rule: `Never an ICMP error about: ICMP errors, broadcast/multicast (IP or link), non-first fragments, non-unicast source (1122 3.2.2)`},
-	{n: 27, who: "FCM", feature: "", rule: `ICMP errors rate limited; quote IP header + >= 8 octets (1122 3.2.2; 1812 4.3.2.8)`},
+	{n: 27, who: "FCM", feature: "", rule: `ICMP errors rate limited; quote IP header + >= 8 octets (1122 3.2.2; quote: 1812 4.3.2.3; rate: 1812 4.3.2.8)`},
 	{n: 28, who: "FCM", feature: "", rule: `Unknown ICMP type silently dropped; checksum verified (1122 3.2.2)`},
 	{n: 29, who: "Fcm", feature: "", rule: `UDP to closed port => port unreachable; unknown protocol => protocol unreachable (1122 3.2.2.1)`},
 	{n: 30, who: "FCM", feature: "", rule: `Errors are passed to the socket by the quoted tuple; TCP checks SND.UNA <= SEQ < SND.NXT first (MUST-54; 5927 4.1)`},

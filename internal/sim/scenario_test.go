@@ -182,7 +182,7 @@ func TestHalfClose(t *testing.T) {
 
 // TestZeroWindowForHours: a reader that sleeps keeps its connection, as long as its
 // host answers window probes (RFC 9293 section 3.8.6.1, MUST-37).
-func TestC66ZeroWindowForHours(t *testing.T) {
+func TestC81ZeroWindowForHours(t *testing.T) {
 	n, a, b := two(Options{Seed: 1, Stall: 5 * 60 * Minute}, stack.Config{}, 0, near, near)
 	ea, _ := connect(a, b, 80, &Bulk{Send: 30 << 20}, &Bulk{Recv: 30 << 20, ReadAfter: 4 * 60 * Minute}, false)
 	if err := n.Run(5 * 60 * Minute); err != nil {
@@ -355,9 +355,9 @@ func ends(h *Host, e *End) (local, remote ipv4.Endpoint) {
 	return local, remote
 }
 
-// TestRstFlood: resets with guessed sequence numbers end no connection (RFC 5961
+// TestC64RstFlood: resets with guessed sequence numbers end no connection (RFC 5961
 // section 3).
-func TestC90RstFlood(t *testing.T) {
+func TestC64RstFlood(t *testing.T) {
 	hostile(t, 10_000, func(r *rand.Rand, h *Host, e *End) {
 		local, remote := ends(h, e)
 		h.Inject(segment(h, remote, local.Port, r.Uint32(), r.Uint32(), tcp.RST))
@@ -393,7 +393,7 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
-// TestPing: the host answers in the middle of a transfer, and others' ICMP errors
+// TestICMPForgeries: others' ICMP errors
 // about connections that are not theirs change nothing.
 func TestICMPForgeries(t *testing.T) {
 	hostile(t, 3000, func(r *rand.Rand, h *Host, e *End) {
@@ -411,7 +411,7 @@ func TestICMPForgeries(t *testing.T) {
 	})
 }
 
-// TestMinimalMemory: a stack of 32 KiB serves ten connections at once.
+// TestSmallStackServesMany: a stack of 32 KiB serves ten connections at once.
 func TestSmallStackServesMany(t *testing.T) {
 	cfg := stack.Config{Memory: 32 << 10, RcvBuf: 4096, SndBuf: 4096}
 	if feature.Profile > feature.Minimal {
