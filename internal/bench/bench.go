@@ -37,19 +37,11 @@ var Works = []Work{
 	{"udp", "datagrams of 1,472 bytes from the near host, 32 and then an answer", "gbit_s"},
 }
 
-// tapWorks are those of a TAP and nothing else.
-var tapWorks = []Work{
-	{"write", "frames of 1,514 bytes written to a TAP, which the kernel drops", "gbit_s"},
-	{"read", "frames of 1,514 bytes read from a TAP, as fast as the kernel makes them on another core", "gbit_s"},
-}
-
 // work returns the Work of that name.
 func work(name string) Work {
-	for _, list := range [][]Work{Works, tapWorks} {
-		for _, w := range list {
-			if w.Name == name {
-				return w
-			}
+	for _, w := range Works {
+		if w.Name == name {
+			return w
 		}
 	}
 	return Work{Name: name}
@@ -74,6 +66,9 @@ type Subject struct {
 	// error says why this machine or build can't.
 	Open func(work string, o Options) (*Case, error)
 }
+
+// errIsolated says what is missing for everything with the kernel in it.
+var errIsolated = errors.New("TAP and the kernel: skipped, they take root, to make a network namespace, and /dev/net/tun")
 
 // ErrNotHere says that a subject does not do a work.
 var ErrNotHere = errors.New("not a work of this subject")

@@ -8,11 +8,14 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/bonsainet/bonsai/internal/kernelif"
 )
 
 // Subjects are those that need no other module.
 func Subjects() []Subject {
-	return append([]Subject{FloorSubject()}, append(PairSubjects(), SocketsSubject())...)
+	list := append([]Subject{FloorSubject()}, PairSubjects()...)
+	return append(append(list, SocketsSubject(), TAPSubject()), kernelSubjects()...)
 }
 
 const usage = `usage: %s [flags]
@@ -31,7 +34,7 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 		fmt.Fprintf(errs, usage, name)
 		flags.PrintDefaults()
 		fmt.Fprint(errs, "\nworks:\n")
-		for _, w := range append(append([]Work(nil), Works...), tapWorks...) {
+		for _, w := range Works {
 			fmt.Fprintf(errs, "  %-6s %s\n", w.Name, w.Help)
 		}
 		fmt.Fprint(errs, "\nsubjects:\n")
@@ -39,7 +42,7 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 			fmt.Fprintf(errs, "  %-22s %s\n", s.Group+"/"+s.Name, s.Help)
 		}
 	}
-	p := Plan{Subjects: subjects, Works: append(append([]Work(nil), Works...), tapWorks...), Progress: errs}
+	p := Plan{Subjects: subjects, Works: Works, Progress: errs}
 	run := flags.String("run", "", "measure only what matches this `pattern`: GROUP/WORK/SUBJECT")
 	flags.DurationVar(&p.Budget.Time, "time", 200*time.Millisecond, "length of a slice")
 	flags.IntVar(&p.Rounds, "rounds", 5, "`number` of slices of each case")
@@ -69,6 +72,11 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 			return 2
 		}
 		p.Want = func(group, work, subject string) bool { return re.MatchString(group + "/" + work + "/" + subject) }
+	}
+	if out == os.Stdout { // else this is a test, which has no arguments of its own to run again with
+		if status, ran := kernelif.Isolate(); ran {
+			return status
+		}
 	}
 	instructions() // while there are few threads
 	r := newReport(strings.Join(append([]string{name}, args...), " "), &p)

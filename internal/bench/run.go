@@ -128,6 +128,10 @@ func (p *Plan) work(group string, w Work, end time.Time, note func(string)) (lis
 		if errors.Is(err, ErrNotHere) {
 			continue
 		}
+		if errors.Is(err, errIsolated) {
+			note(err.Error())
+			continue
+		}
 		if err != nil {
 			note(fmt.Sprintf("%s, %s: %v", group, s.Name, err))
 			continue

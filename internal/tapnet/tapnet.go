@@ -16,11 +16,9 @@ package tapnet
 import (
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/bonsainet/bonsai/internal/kernelif"
@@ -31,26 +29,13 @@ import (
 	"github.com/bonsainet/bonsai/stack"
 )
 
-// inside is set in the environment of the process in the namespace.
-const inside = "BONSAI_TEST_NAMESPACE"
-
 // Main runs the tests in a network namespace, if the process may make one. It does
 // not return.
 func Main(m *testing.M) {
-	if os.Getuid() == 0 && os.Getenv(inside) == "" {
-		c := exec.Command("/proc/self/exe", os.Args[1:]...)
-		c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-		c.Env = append(os.Environ(), inside+"=1")
-		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-		if err := c.Start(); err == nil {
-			c.Wait()
-			os.Exit(c.ProcessState.ExitCode())
-		} // else the tests skip themselves
+	if status, ran := kernelif.Isolate(); ran {
+		os.Exit(status)
 	}
-	if os.Getenv(inside) != "" {
-		os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0) // it chatters
-	}
-	os.Exit(m.Run())
+	os.Exit(m.Run()) // where there is no namespace, the tests skip themselves
 }
 
 // Need skips the test unless it runs in a namespace and can have a TAP.
@@ -59,7 +44,7 @@ func Need(t testing.TB) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to make a network namespace and a TAP in it")
 	}
-	if os.Getenv(inside) == "" {
+	if !kernelif.Isolated() {
 		t.Skip("needs to make a network namespace, which this system does not allow")
 	}
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
