@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,13 +16,20 @@ import (
 
 // kernelSubjects are the kernel's own, and the limits of what it gives.
 func kernelSubjects() []Subject {
+	// A veth pair takes a second until it carries anything, so all works share one, which
+	// vanishes with the process's namespace.
 	veth := func(offloads bool) func(string, Options) (*Case, error) {
+		var shared *Ends
 		return func(work string, o Options) (*Case, error) {
-			e, err := openVeth(offloads)
-			if err != nil {
-				return nil, err
+			if shared == nil {
+				e, err := openVeth(offloads)
+				if err != nil {
+					return nil, err
+				}
+				e.Close = func() {}
+				shared = e
 			}
-			return e.Open(work, o)
+			return shared.Open(work, o)
 		}
 	}
 	return []Subject{
@@ -33,7 +39,7 @@ func kernelSubjects() []Subject {
 	}
 }
 
-// openVeth joins this namespace to another one.
+// openVeth joins this namespace to another one, for good.
 func openVeth(offloads bool) (e *Ends, err error) {
 	if !kernelif.Isolated() {
 		return nil, errIsolated
@@ -73,7 +79,6 @@ func openVeth(offloads bool) (e *Ends, err error) {
 		ns.Close()
 		return nil, err
 	}
-	var once sync.Once
 	return &Ends{
 		Connect: Dialed(l, func() (net.Conn, error) { return net.Dial("tcp4", l.Addr().String()) }),
 		Datagrams: func() (a, b net.Conn, err error) {
@@ -90,12 +95,6 @@ func openVeth(offloads bool) (e *Ends, err error) {
 		Frames: func() (near, far uint64) {
 			far, near = kernelif.Packets(name)
 			return near, far
-		},
-		Close: func() {
-			once.Do(func() {
-				l.Close()
-				ns.Close()
-			})
 		},
 	}, nil
 }
