@@ -133,6 +133,23 @@ func (p *Peer) ListenPacket(address string) (net.PacketConn, error) {
 	return gonet.NewUDPConn(wq, ep), nil
 }
 
+// DialUDP opens a UDP socket at local that is connected to remote.
+func (p *Peer) DialUDP(local, remote netip.AddrPort) (net.Conn, error) {
+	l, err := full(local.String())
+	if err != nil {
+		return nil, err
+	}
+	r, err := full(remote.String())
+	if err != nil {
+		return nil, err
+	}
+	c, err := gonet.DialUDP(p.Stack, &l, &r, ipv4.ProtocolNumber)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // Addr returns the host's address.
 func (p *Peer) Addr() netip.Addr { return p.addr.Addr() }
 
