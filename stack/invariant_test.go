@@ -42,13 +42,13 @@ func chunks(p unsafe.Pointer, f field) *pkt.Chunk {
 }
 
 var (
-	sndQ      = fieldOf[*pkt.Chunk](tcp.Conn{}, "snd.q.head")
+	sndQ      = fieldOf[*pkt.Chunk](tcp.Conn{}, "snd.q.tail")
 	sndUna    = fieldOf[uint32](tcp.Conn{}, "snd.una")
 	sndNxt    = fieldOf[uint32](tcp.Conn{}, "snd.nxt")
 	sndEnd    = fieldOf[uint32](tcp.Conn{}, "snd.end")
 	sndRtx    = fieldOf[uint32](tcp.Conn{}, "snd.rtx")
 	sndRtxEnd = fieldOf[uint32](tcp.Conn{}, "snd.rtxEnd")
-	rcvQ      = fieldOf[*pkt.Chunk](tcp.Conn{}, "rcv.q.head")
+	rcvQ      = fieldOf[*pkt.Chunk](tcp.Conn{}, "rcv.q.tail")
 	rcvRead   = fieldOf[uint32](tcp.Conn{}, "rcv.read")
 	rcvNxt    = fieldOf[uint32](tcp.Conn{}, "rcv.nxt")
 	rcvAdv    = fieldOf[uint32](tcp.Conn{}, "rcv.adv")
@@ -160,7 +160,7 @@ func (k *checker) tables() {
 			half := 0
 			for _, c := range t.buckets {
 				for ; c != nil; c = c.hash {
-					if c.listener == unsafe.Pointer(l) {
+					if listenerOf(c) == l {
 						half++
 					}
 				}
@@ -249,13 +249,15 @@ func (k *checker) timers(polled bool, next pkt.Time) {
 // memory counts what the queues hold.
 func (k *checker) memory() {
 	seen := map[*pkt.Chunk]bool{}
-	walk := func(c *pkt.Chunk) {
-		for ; c != nil; c = c.Next {
+	walk := func(first *pkt.Chunk) {
+		for c := first; c != nil; c = c.Next {
 			if seen[c] {
 				k.fail("a chunk is in two places")
 				return
 			}
-			seen[c] = true
+			if seen[c] = true; c.Next == first { // TCP's are rings
+				return
+			}
 		}
 	}
 	for _, c := range k.conns {

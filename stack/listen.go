@@ -134,7 +134,7 @@ func (l *Listener) Close(now pkt.Time) {
 	}
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
-			if c.listener == unsafe.Pointer(l) {
+			if listenerOf(c) == l {
 				c.Abort()
 			}
 		}
@@ -177,7 +177,7 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 		s.tcp.removeTimeWait(t)
 	}
 	c.Conn.Accept(s.now, seg, local, remote, c.pathMSS(), iss, off)
-	c.listener = unsafe.Pointer(l)
+	c.listener[:][0] = unsafe.Pointer(l)
 	l.half++
 	s.tcp.add(c)
 	s.touch(c)
@@ -188,16 +188,18 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 // would open it is as if lost, and our SYN-ACK, sent again, will ask for another one. So
 // does Linux, without tcp_abort_on_overflow.
 func (s *Stack) full(c *Conn, seg *tcp.Segment) bool {
-	l := (*Listener)(c.listener)
+	l := listenerOf(c)
 	return len(l.queue) >= l.backlog && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK
 }
 
+func listenerOf(c *Conn) *Listener { return (*Listener)(c.listener[:][0]) }
+
 // accepted follows a connection of a listener until somebody has it.
 func (s *Stack) accepted(c *Conn, e tcp.Events) {
-	l := (*Listener)(c.listener)
+	l := listenerOf(c)
 	switch {
 	case e&tcp.Opened != 0:
-		c.listener = nil
+		c.listener[:][0] = nil
 		l.half--
 		l.queue = append(l.queue, c)
 		s.notify(&l.Sock, Acceptable)
@@ -205,7 +207,7 @@ func (s *Stack) accepted(c *Conn, e tcp.Events) {
 			s.notify(&c.Sock, e)
 		}
 	case c.Done(): // in SYN-RECEIVED: the listener goes on without it
-		c.listener = nil
+		c.listener[:][0] = nil
 		l.half--
 	}
 }

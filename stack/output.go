@@ -15,16 +15,22 @@ import (
 type path struct {
 	_ [0]func() // not comparable
 
-	ifc   *netif.Interface
 	neigh *netif.Neighbour // nil: broadcast, multicast or loopback
 	gen   uint32           // of the route table
 	mtu   uint16
-	group bool // broadcast or multicast
+	via   uint16 // index of the interface, 0: no path; and isGroup
 }
+
+// isGroup is set in path.via for broadcast and multicast.
+const isGroup = 1 << 15
+
+func (p *path) group() bool { return p.via&isGroup != 0 }
+
+func (p *path) ifc(s *Stack) *netif.Interface { return s.ifaces[p.via&^isGroup-1] }
 
 // valid reports whether the tables still say the same.
 func (p *path) valid(s *Stack) bool {
-	return p.ifc != nil && p.gen == s.routes.Gen() && (p.neigh == nil || !p.neigh.Dead)
+	return p.via != 0 && p.gen == s.routes.Gen() && (p.neigh == nil || !p.neigh.Dead)
 }
 
 // route finds the way from src, or from the address that fits best if that is
@@ -44,7 +50,7 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 		if src.IsAny() {
 			src = dst
 		}
-		*p = path{ifc: s.ifaces[0], gen: s.routes.Gen(), mtu: uint16(s.maxPacket())}
+		*p = path{via: 1, gen: s.routes.Gen(), mtu: uint16(s.maxPacket())}
 		return src, 0
 	}
 	hop := dst
@@ -81,7 +87,10 @@ func (s *Stack) route(p *path, src, dst ipv4.Addr, ifindex int32) (ipv4.Addr, er
 	if r != nil && r.MTU != 0 {
 		mtu = max(min(mtu, r.MTU), ipv4.MinMTU)
 	}
-	way := path{ifc: out, gen: s.routes.Gen(), mtu: uint16(mtu), group: group}
+	way := path{gen: s.routes.Gen(), mtu: uint16(mtu), via: uint16(out.Index)}
+	if group {
+		way.via |= isGroup
+	}
 	if feature.PMTUD && s.pmtu != nil {
 		way.mtu = pmtuOf(s).mtu(dst, way.mtu)
 	}
@@ -201,10 +210,11 @@ func (s *Stack) sendIP(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
 
 // sendPacket gives the packet in b to the neighbour.
 func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
+	ifc := p.ifc(s)
 	switch {
-	case p.ifc.Dev == nil:
-		p.ifc.Stats.TxPackets++
-		p.ifc.Stats.TxBytes += uint64(b.Len())
+	case ifc.Dev == nil:
+		ifc.Stats.TxPackets++
+		ifc.Stats.TxBytes += uint64(b.Len())
 		if uint32(len(s.loop)*s.pool.Size()) >= s.cfg.Memory { // nobody polls
 			s.drop(ipv4.DropMemory)
 			s.pool.Put(b)
@@ -216,10 +226,10 @@ func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 		if dst.IsMulticast() { // RFC 1112 section 6.4
 			mac = netif.MAC{0x01, 0x00, 0x5e, dst[1] & 0x7f, dst[2], dst[3]}
 		}
-		netif.PutEthernet(b, &mac, &p.ifc.HW, netif.EtherTypeIPv4)
-		s.transmit(p.ifc, b)
+		netif.PutEthernet(b, &mac, &ifc.HW, netif.EtherTypeIPv4)
+		s.transmit(ifc, b)
 	case p.neigh.Output(s.now):
-		s.sendTo(p.ifc, p.neigh, b)
+		s.sendTo(ifc, p.neigh, b)
 	default:
 		if old := p.neigh.Hold(s.now, b); old != nil {
 			s.drop(ipv4.DropNeighbour)

@@ -112,7 +112,7 @@ func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 	}
 	var way path
 	src, e := s.route(&way, r.Local, dst, 0)
-	if e == 0 && way.group && !r.Broadcast && !dst.IsMulticast() {
+	if e == 0 && way.group() && !r.Broadcast && !dst.IsMulticast() {
 		e = errno.EACCES
 	}
 	if e != 0 {
@@ -142,7 +142,7 @@ func (s *Stack) sendWhole(p []byte, src, dst ipv4.Addr, way *path) Errno {
 	}
 	n := int(p[0]&15) * 4
 	switch {
-	case p[0]>>4 != 4 || n < ipv4.MinHeaderLen || n > len(p) || way.ifc.Dev != nil && (p[12] == 127 || p[16] == 127):
+	case p[0]>>4 != 4 || n < ipv4.MinHeaderLen || n > len(p) || way.ifc(s).Dev != nil && (p[12] == 127 || p[16] == 127):
 		return errno.EINVAL
 	case len(p) > int(way.mtu):
 		return errno.EMSGSIZE

@@ -3,7 +3,6 @@ package stack
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
-	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/udp"
 )
 
@@ -81,7 +80,7 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 		o.TOS = uint8(v) &^ 3 // the ECN bits are TCP's (RFC 3168 section 5)
 	case SOL_IP<<16 | IP_TTL:
 		if v == -1 {
-			v = int(c.stack.cfg.TTL)
+			v = int(c.stack().cfg.TTL)
 		}
 		if v < 1 || v > 255 {
 			return errno.EINVAL
@@ -98,14 +97,14 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 			return errno.EINVAL
 		}
 		o.MaxSeg = uint16(v)
-		if c.path.ifc != nil {
+		if c.path.via != 0 {
 			c.SetPathMSS(c.pathMSS())
 		}
 	case SOL_TCP<<16 | TCP_USER_TIMEOUT:
 		if v < 0 {
 			return errno.EINVAL
 		}
-		o.UserTimeout = pkt.Time(v) * pkt.Millisecond
+		o.UserTimeout = uint32(min(v, 1<<31-1))
 	default:
 		if feature.Keepalive {
 			return c.setKeepalive(level, name, v)
@@ -113,7 +112,7 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 		return errno.ENOPROTOOPT
 	}
 	if c.is&isHashed != 0 {
-		c.stack.touch(c)
+		c.stack().touch(c)
 	}
 	return 0
 }
@@ -143,7 +142,7 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 	case SOL_IP<<16 | IP_TTL:
 		return int(o.TTL), 0
 	case SOL_IP<<16 | IP_MTU:
-		if c.path.ifc == nil {
+		if c.path.via == 0 {
 			return 0, errno.ENOTCONN
 		}
 		return int(c.path.mtu), 0
@@ -154,7 +153,7 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 	case SOL_TCP<<16 | TCP_MAXSEG:
 		return c.MSS(), 0
 	case SOL_TCP<<16 | TCP_USER_TIMEOUT:
-		return int(o.UserTimeout / pkt.Millisecond), 0
+		return int(o.UserTimeout), 0
 	}
 	if feature.Keepalive {
 		return c.keepalive(level, name)

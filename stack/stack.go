@@ -290,6 +290,8 @@ type Sock struct {
 	// methods of all types within reach in the binary: 5 KB.
 	Data   unsafe.Pointer
 	next   *Sock
+	timer  int32 // of a connection: position in the timer heap, from 1; 0: not in it
+	is     connFlags
 	events tcp.Events
 	queued bool
 	quiet  bool // closed: nobody wants to hear of it

@@ -17,14 +17,14 @@ type Conn struct {
 
 	tcp.Conn
 	Sock
-	stack    *Stack
-	hash     *Conn          // next in the table's bucket
-	next     *Conn          // next in the stack's dirty list
-	listener unsafe.Pointer // *Listener: feature listen, until it is accepted
+	hash     *Conn                             // next in the table's bucket
+	next     *Conn                             // next in the stack's dirty list
+	listener [feature.LenListen]unsafe.Pointer // *Listener, until it is accepted
 	path     path
-	timer    int32 // position in the timer heap, from 1; 0: not in it
-	is       connFlags
 }
+
+// stack returns the stack that c belongs to.
+func (c *Conn) stack() *Stack { return (*Stack)(c.Env().Owner) }
 
 type connFlags uint8
 
@@ -44,7 +44,7 @@ func (c *Conn) Init(s *Stack) {
 	}
 	// The lists that it may be in stay whole: they will find a connection with nothing to
 	// send and nothing to say.
-	*c = Conn{stack: s, next: c.next, is: c.is & isDirty, Sock: Sock{next: c.Sock.next, queued: c.queued}}
+	*c = Conn{next: c.next, Sock: Sock{next: c.Sock.next, queued: c.queued, is: c.is & isDirty}}
 	c.Conn.Init(&s.tcp.env, tcp.Options{
 		RcvBuf: s.cfg.RcvBuf, SndBuf: s.cfg.SndBuf, Linger: -1, RcvLowat: 1, TTL: s.cfg.TTL,
 	})
@@ -78,7 +78,7 @@ func (s *Stack) Connect(now pkt.Time, c *Conn, local, remote ipv4.Endpoint) erro
 	// "A TCP implementation MUST reject as an error a local OPEN call for an invalid
 	// remote IP address (e.g., a broadcast or multicast address)" (RFC 9293 section
 	// 3.9.2.3, MUST-46): with Linux's error.
-	if c.path.group {
+	if c.path.group() {
 		return errno.ENETUNREACH
 	}
 	if src.IsAny() {
@@ -109,7 +109,7 @@ func (c *Conn) pathMSS() uint16 { return c.path.mtu - ipv4.MinHeaderLen - 20 }
 func (c *Conn) Write(p []byte) (int, Errno) {
 	n, e := c.Conn.Write(p)
 	if n > 0 {
-		c.stack.touch(c)
+		c.stack().touch(c)
 	}
 	return n, e
 }
@@ -118,7 +118,7 @@ func (c *Conn) Write(p []byte) (int, Errno) {
 func (c *Conn) Read(p []byte) (int, Errno) {
 	n, e := c.Conn.Read(p)
 	if c.Conn.Pending() {
-		c.stack.touch(c)
+		c.stack().touch(c)
 	}
 	return n, e
 }
@@ -126,14 +126,14 @@ func (c *Conn) Read(p []byte) (int, Errno) {
 // CloseWrite ends our side of the stream; see tcp.Conn.CloseWrite.
 func (c *Conn) CloseWrite() Errno {
 	e := c.Conn.CloseWrite()
-	c.stack.touch(c)
+	c.stack().touch(c)
 	return e
 }
 
 // CloseRead throws away what arrives; see tcp.Conn.CloseRead.
 func (c *Conn) CloseRead() Errno {
 	e := c.Conn.CloseRead()
-	c.stack.touch(c)
+	c.stack().touch(c)
 	return e
 }
 
@@ -141,7 +141,7 @@ func (c *Conn) CloseRead() Errno {
 // hears no more of it.
 func (c *Conn) Close(now pkt.Time) {
 	c.quiet = true
-	s := c.stack
+	s := c.stack()
 	c.Conn.Close(now)
 	if c.is&(isHashed|isOrphan) == isHashed {
 		c.is |= isOrphan
@@ -157,7 +157,7 @@ func (c *Conn) Close(now pkt.Time) {
 func (c *Conn) Abort() {
 	c.quiet = true
 	c.Conn.Abort()
-	c.stack.touch(c)
+	c.stack().touch(c)
 }
 
 // refill wakes the writers that found no memory.
@@ -226,7 +226,7 @@ func (s *Stack) output(c *Conn) {
 		b = s.pool.Get()
 	}
 	s.pool.Put(b)
-	if e := c.TakeEvents(); feature.Listen && c.listener != nil {
+	if e := c.TakeEvents(); feature.Listen && listenerOf(c) != nil {
 		s.accepted(c, e)
 	} else if e != 0 {
 		s.notify(&c.Sock, e)
@@ -282,7 +282,7 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 	local, remote := ipv4.Endpoint{Addr: h.Dst, Port: seg.DstPort}, ipv4.Endpoint{Addr: h.Src, Port: seg.SrcPort}
 	d, reset := ipv4.DropTCPNoConn, true
 	if c := s.tcp.lookup(local, remote); c != nil {
-		if feature.Listen && c.listener != nil && s.full(c, seg) {
+		if feature.Listen && listenerOf(c) != nil && s.full(c, seg) {
 			return ipv4.DropBacklog
 		}
 		d, reset = c.Conn.Input(s.now, seg)

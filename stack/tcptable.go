@@ -2,6 +2,7 @@ package stack
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -46,7 +47,7 @@ const (
 
 func (t *tcpTable) init(s *Stack) {
 	t.env = tcp.Env{
-		Mem:        &s.mem,
+		Owner: unsafe.Pointer(s), Mem: &s.mem,
 		SynRetries: s.cfg.SynRetries, Retries2: s.cfg.Retries, OrphanRetries: min(s.cfg.Retries, 8),
 		FinTimeout: 60 * pkt.Second,
 		MaxRcvBuf:  s.cfg.MaxRcvBuf, MaxSndBuf: s.cfg.MaxSndBuf,

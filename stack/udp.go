@@ -160,7 +160,7 @@ func (u *UDP) route(dst ipv4.Addr) (e errno.Errno) {
 	}
 	u.dst = dst
 	u.src, e = u.stack.route(&u.path, u.Local.Addr, dst, int32(u.Ifindex))
-	if e == 0 && u.path.group && u.Flags&udp.Broadcast == 0 && !dst.IsMulticast() {
+	if e == 0 && u.path.group() && u.Flags&udp.Broadcast == 0 && !dst.IsMulticast() {
 		e = errno.EACCES
 	}
 	if e != 0 {

@@ -5,7 +5,7 @@ package stack
 func (c *Conn) WriteUrgent(p []byte) (int, Errno) {
 	n, e := c.Conn.WriteUrgent(p)
 	if n > 0 {
-		c.stack.touch(c)
+		c.stack().touch(c)
 	}
 	return n, e
 }

@@ -6,9 +6,9 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 type tuneState struct {
 	_ [0]func() // not comparable
 
-	at   pkt.Time // when the measurement began
-	read uint32   // rcv.read then
-	most uint32   // that was taken in one
+	at   uint32 // when the measurement began, in us
+	read uint32 // rcv.read then
+	most uint32 // that was taken in one
 }
 
 // tuneReceive grows the receive buffer so that it holds twice what the application
@@ -20,20 +20,22 @@ type tuneState struct {
 // has set stays as it is, and none grows while the stack's memory is low.
 func (c *Conn) tuneReceive(now pkt.Time) {
 	r := &c.rcv
-	rtt := pkt.Time(c.rtt.srtt) * pkt.Microsecond
-	if rtt == 0 || now-r.tune.at < rtt {
+	t := &r.tune[:][0]
+	us := uint32(now / pkt.Microsecond)
+	rtt := c.rtt.srtt
+	if rtt == 0 || us-t.at < rtt {
 		return
 	}
-	took := r.read - r.tune.read
-	idle := now-r.tune.at > 2*rtt
-	r.tune.at, r.tune.read = now, r.read
+	took := r.read - t.read
+	idle := us-t.at > 2*rtt
+	t.at, t.read = us, r.read
 	o := &c.Options
 	if idle || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
 		return
 	}
 	want := 2*took + 16*uint32(r.mss)
-	if most := r.tune.most; took > most {
-		r.tune.most = took
+	if most := t.most; took > most {
+		t.most = took
 		if took-most > most/4 {
 			want *= 3
 		}

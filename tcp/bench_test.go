@@ -41,8 +41,15 @@ func (x *bench) output() (n int) {
 func (x *bench) arrive(n int) {
 	c := x.c
 	x.seg = Segment{SrcPort: there.Port, DstPort: here.Port, Flags: ACK, Seq: c.rcv.nxt, Ack: c.snd.nxt, Wnd: 60000, WScale: -1,
-		HasTS: feature.Timestamps, TSVal: uint32(x.now / ms), TSEcr: c.rcv.ts.clock(x.now), Payload: x.p[:n]}
+		Payload: x.p[:n]}
+	x.stamp()
 	c.Input(x.now, &x.seg)
+}
+
+func (x *bench) stamp() {
+	if feature.Timestamps {
+		x.seg.HasTS, x.seg.TSVal, x.seg.TSEcr = true, uint32(x.now/ms), timestampsOf(x.c).clock(x.now)
+	}
 }
 
 func (x *bench) receive() {
@@ -67,7 +74,8 @@ func (x *bench) reorder() {
 	c := x.c
 	for _, off := range []uint32{1448, 0} {
 		x.seg = Segment{SrcPort: there.Port, DstPort: here.Port, Flags: ACK, Seq: c.rcv.nxt + off, Ack: c.snd.nxt, Wnd: 60000, WScale: -1,
-			HasTS: feature.Timestamps, TSVal: uint32(x.now / ms), TSEcr: c.rcv.ts.clock(x.now), Payload: x.p[:]}
+			Payload: x.p[:]}
+		x.stamp()
 		c.Input(x.now, &x.seg)
 		x.output()
 	}

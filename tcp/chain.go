@@ -10,10 +10,10 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 type chain struct {
 	_ [0]func() // not comparable
 
-	head, tail, cur *pkt.Chunk
-	off             uint32 // where in head the queue begins
-	span            uint32 // bytes from there to the end of tail
-	curAt           uint32 // position of cur's first byte, counted from head's
+	tail, cur *pkt.Chunk // a ring: behind the last is the first
+	off       uint32     // where in head the queue begins
+	span      uint32     // bytes from there to the end of tail
+	curAt     uint32     // position of cur's first byte, counted from head's
 }
 
 // grow makes the chain reach n bytes from its front, as far as memory allows,
@@ -28,10 +28,10 @@ func (q *chain) grow(m *pkt.Memory, n uint32) uint32 {
 			break
 		}
 		if q.tail == nil {
-			q.head, q.cur = k, k
+			k.Next, q.cur = k, k
 			q.off, q.curAt = 0, 0
 		} else {
-			q.tail.Next = k
+			k.Next, q.tail.Next = q.tail.Next, k
 		}
 		q.tail = k
 		q.span += pkt.ChunkLen
@@ -46,7 +46,7 @@ func (q *chain) grow(m *pkt.Memory, n uint32) uint32 {
 func (q *chain) seek(at uint32) []byte {
 	at += q.off
 	if at < q.curAt {
-		q.cur, q.curAt = q.head, 0
+		q.cur, q.curAt = q.tail.Next, 0
 	}
 	for at-q.curAt >= pkt.ChunkLen {
 		q.cur = q.cur.Next
@@ -78,18 +78,22 @@ func (q *chain) read(at uint32, p []byte) {
 func (q *chain) drop(m *pkt.Memory, n, left uint32) {
 	q.off += n
 	q.span -= n
-	for q.head != nil && (q.off >= pkt.ChunkLen || left == 0) {
-		k := q.head
-		q.head = k.Next
-		m.Put(k)
+	for q.tail != nil && (q.off >= pkt.ChunkLen || left == 0) {
+		k := q.tail.Next
 		if q.cur == k {
-			q.cur, q.curAt = q.head, 0
+			q.cur, q.curAt = k.Next, 0
 		} else {
 			q.curAt -= pkt.ChunkLen
 		}
+		if q.tail == k {
+			q.tail = nil
+		} else {
+			q.tail.Next = k.Next
+		}
+		m.Put(k)
 		q.off -= min(q.off, pkt.ChunkLen)
 	}
-	if q.head == nil {
+	if q.tail == nil {
 		*q = chain{}
 	}
 }

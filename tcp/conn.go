@@ -121,7 +121,8 @@ const (
 type Env struct {
 	_ [0]func() // not comparable
 
-	Mem *pkt.Memory // of the queues
+	Owner unsafe.Pointer // whoever drives the connections
+	Mem   *pkt.Memory    // of the queues
 	// Starved says that a Write came up short for want of memory: once there is
 	// some, Refill is to be called for every connection.
 	Starved bool
@@ -145,17 +146,21 @@ type Env struct {
 type Options struct {
 	_ [0]func() // not comparable
 
-	RcvBuf, SndBuf uint32   // bytes
-	UserTimeout    pkt.Time // of unacknowledged data, RFC 5482; 0: Env.Retries2 rules
-	Linger         int32    // seconds; -1: off; 0: Close resets the connection
-	RcvLowat       uint32   // bytes that make a connection Readable, at least 1
-	MaxSeg         uint16   // bytes; 0: what the route allows
+	// Keepalive: see SetKeepalive. Not last: there, it would take room in any case.
+	Keepalive [feature.LenKeepalive]Keepalive
+
+	RcvBuf, SndBuf uint32 // bytes
+	UserTimeout    uint32 // ms, of unacknowledged data, RFC 5482; 0: Env.Retries2 rules
+	Linger         int32  // seconds; -1: off; 0: Close resets the connection
+	RcvLowat       uint32 // bytes that make a connection Readable, at least 1
+	MaxSeg         uint16 // bytes; 0: what the route allows
 	TTL, TOS       uint8
-	Keepalive      Keepalive // feature keepalive: see SetKeepalive
 }
 
 // Conn is one connection. What a feature adds is behind an unsafe.Pointer, since the
-// descriptor of a struct links those of all types that its fields lead to.
+// descriptor of a struct links those of all types that its fields lead to; and in an
+// array of length 0 in a build without the feature. An idle connection is little else
+// than a Conn: TestSizes in package socket watches over it.
 type Conn struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
@@ -168,13 +173,16 @@ type Conn struct {
 	soft   errno.Errno // what ICMP had to say
 	events Events
 
+	retries uint8 // timeouts since the last ACK of new data: the backoff
+	probes  uint8 // window probes since the peer was last heard
+
 	snd   sender
 	rcv   receiver
 	rtt   rttState
 	cc    reno
 	timer timers
-	sack  unsafe.Pointer // *sackState: feature sack, once negotiated
-	cubic unsafe.Pointer // *cubicState: feature cubic, once there was a loss
+	sack  [feature.LenSACK]unsafe.Pointer  // *sackState, once negotiated: sackOf
+	cubic [feature.LenCUBIC]unsafe.Pointer // *cubicState, once there was a loss: cubicOf
 
 	Options Options
 }
@@ -190,7 +198,7 @@ type sender struct {
 	small  uint32 // behind the last segment sent that was smaller than MSS (Minshall)
 	rtx    uint32 // [rtx, rtxEnd) is to be retransmitted
 	rtxEnd uint32
-	up     uint32 // behind our urgent data, if flagSendUrgent
+	up     [feature.LenUrgent]uint32 // behind our urgent data, if flagSendUrgent
 	wnd    uint32
 	maxWnd uint32 // the largest the peer ever offered
 	wl1    uint32 // segment sequence number of the last window update
@@ -205,22 +213,22 @@ type sender struct {
 type receiver struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	q      chain  // from read on, with holes
-	read   uint32 // what the application reads next
-	nxt    uint32 // next in sequence
-	adv    uint32 // right edge of the window as advertised
-	acked  uint32 // last ACK sent
-	fin    uint32 // sequence number of the peer's FIN, if flagFinSeen
-	up     uint32 // behind the urgent data, if flagUrgent
+	q      chain                     // from read on, with holes
+	read   uint32                    // what the application reads next
+	nxt    uint32                    // next in sequence
+	adv    uint32                    // right edge of the window as advertised
+	acked  uint32                    // last ACK sent
+	fin    uint32                    // sequence number of the peer's FIN, if flagFinSeen
+	second uint32                    // that budget is for
+	up     [feature.LenUrgent]uint32 // behind the urgent data, if flagUrgent
 	ooo    *intervals
-	tune   tuneState // feature autotune
-	ts     timestamps
+	tune   [feature.LenAutotune]tuneState
+	ts     [feature.LenTimestamps]timestamps
 	mss    uint16 // the largest payload seen: what a full segment of the peer's is
 	acks   uint8  // ACKs to send now
 	quick  uint8  // ACKs still to be sent without delay
 	wscale uint8
-	budget uint8 // challenge ACKs left in this second
-	second uint32
+	budget uint8 // challenge ACKs left in second
 }
 
 // Init prepares c for Open or Accept. opt are the application's settings.
@@ -264,13 +272,18 @@ func (c *Conn) setup(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, 
 	}
 	c.rcv.mss = min(defaultMSS, s.path)
 	c.rcv.quick = maxQuickAcks
-	c.rcv.ts.offset = tsOffset
+	if feature.Timestamps {
+		timestampsOf(c).offset = tsOffset
+	}
 	c.rtt.init()
-	c.timer.lastRcv = now
+	c.timer.lastRcv = ticks(now)
 }
 
 // setState is the only writer of the state.
 func (c *Conn) setState(s State) { c.state = s }
+
+// Env returns what c shares with the other connections of its owner.
+func (c *Conn) Env() *Env { return c.env }
 
 // State returns the connection's state.
 func (c *Conn) State() State { return c.state }
@@ -307,9 +320,9 @@ func (c *Conn) established(now pkt.Time) {
 	c.setMSS()
 	c.cc.open(c, c.flags&flagSynLost != 0)
 	c.rtt.open(c.flags&flagSynLost != 0)
-	c.timer.retries = 0
+	c.retries = 0
 	c.timer.stopRetransmit(c)
-	if feature.Keepalive && c.Options.Keepalive.On {
+	if feature.Keepalive && keepaliveOf(c).On {
 		c.armKeepalive(now)
 	}
 	if c.flags&flagFinQueued != 0 {
@@ -331,7 +344,7 @@ func (c *Conn) close() {
 	c.setState(Closed)
 	c.timer.clear()
 	c.snd.q.clear(c.env.Mem)
-	if feature.SACK && c.sack != nil {
+	if c.selective() {
 		sackOf(c).release(c.env)
 	}
 	c.snd.end = c.snd.una
@@ -403,7 +416,7 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	} else {
 		c.flags |= flagWantWrite
 	}
-	if c.snd.q.head == nil && c.env.Mem.Low() {
+	if c.snd.q.tail == nil && c.env.Mem.Low() {
 		c.flags |= flagWantWrite
 		c.env.Starved = true // no ACK will tell when to try again: Refill does
 		return 0, errno.EAGAIN
@@ -423,13 +436,16 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 // Refill makes c Writable if a Write found no memory at all, and reports whether
 // one did: there is some again.
 func (c *Conn) Refill() bool {
-	if c.flags&flagWantWrite == 0 || c.snd.q.head != nil {
+	if c.flags&flagWantWrite == 0 || c.snd.q.tail != nil {
 		return false
 	}
 	c.flags &^= flagWantWrite
 	c.events |= Writable
 	return true
 }
+
+// selective reports whether SACK is in use.
+func (c *Conn) selective() bool { return feature.SACK && c.sack[:][0] != nil }
 
 // Read takes up to len(p) bytes that have arrived. It returns 0 and no error at
 // the end of the stream, EAGAIN when there is nothing yet, and why the

@@ -14,7 +14,7 @@ const (
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
 )
 
-func cubicOf(c *Conn) *cubicState { return (*cubicState)(c.cubic) }
+func cubicOf(c *Conn) *cubicState { return (*cubicState)(c.cubic[:][0]) }
 
 // cubicState is CUBIC (RFC 9438), in segments and seconds. A connection has one
 // from its first loss on.
@@ -34,7 +34,7 @@ func (c *Conn) cubicReduced(flight uint32) uint32 {
 	q := cubicOf(c)
 	if q == nil {
 		q = new(cubicState)
-		c.cubic = unsafe.Pointer(q)
+		c.cubic[:][0] = unsafe.Pointer(q)
 	}
 	mss := float64(c.snd.mss)
 	w := float64(c.cc.cwnd) / mss

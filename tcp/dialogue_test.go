@@ -818,7 +818,7 @@ func (d *dialogue) check() {
 	if s := invariant(&d.c); s != "" {
 		d.failf("%s", s)
 	}
-	if feature.On("sack") && d.c.sack != nil {
+	if d.c.selective() {
 		if s := sackInvariant(&d.c); s != "" {
 			d.failf("%s", s)
 		}
@@ -830,12 +830,21 @@ func (d *dialogue) check() {
 	}
 }
 
+// chunks counts the chunks of q.
+func (q *chain) chunks() (n int) {
+	if q.tail != nil {
+		n = 1
+		for k := q.tail.Next; k != q.tail; k = k.Next {
+			n++
+		}
+	}
+	return n
+}
+
 // chunks counts the chunks that c holds.
 func chunks(c *Conn) (n int) {
 	for _, q := range []*chain{&c.snd.q, &c.rcv.q} {
-		for k := q.head; k != nil; k = k.Next {
-			n++
-		}
+		n += q.chunks()
 	}
 	return n
 }
@@ -900,11 +909,8 @@ func invariant(c *Conn) string {
 		}
 	}
 	for _, q := range []*chain{&s.q, &r.q} {
-		n := uint32(0)
-		for k := q.head; k != nil; k = k.Next {
-			n += pkt.ChunkLen
-		}
-		if n != q.span+q.off || q.head != nil && q.off >= pkt.ChunkLen {
+		n := uint32(q.chunks()) * pkt.ChunkLen
+		if n != q.span+q.off || q.tail != nil && q.off >= pkt.ChunkLen {
 			return fmt.Sprintf("a queue of %d bytes spans %d from %d on", n, q.span, q.off)
 		}
 	}

@@ -237,7 +237,7 @@ func TestC102PAWSAcrossTheWrap(t *testing.T) {
 	old := d.tsNow
 	_ = old
 	v := uint32(0xffff_fffe)
-	d.c.rcv.ts.recent = v - 5
+	timestampsOf(&d.c).recent = v - 5
 	for i := range uint32(4) {
 		d.recv(ACK, octets(10), ts(v+i, d.ecr))
 		d.want("newer, over the wrap", ACK, ecr(v+i))
@@ -292,7 +292,7 @@ func TestC102SegmentWithoutTimestampIsDropped(t *testing.T) {
 
 func TestC102UnacceptableSegmentDoesNotSetTSRecent(t *testing.T) {
 	d := stamped(t)
-	recent := d.c.rcv.ts.recent
+	recent := timestampsOf(&d.c).recent
 	d.recv(ACK, seq(1<<30), octets(1), ts(recent+1000, 0)) // out of the window
 	d.want("ACK", ACK, ack(1), ecr(recent))
 	d.recv(ACK, seq(1), ack(1<<30), ts(recent+1000, 0)) // acknowledges too much

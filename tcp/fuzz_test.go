@@ -112,7 +112,7 @@ func FuzzChain(f *testing.F) {
 				q.drop(m, uint32(n), uint32(len(model)-n))
 				model = model[n:]
 				if len(model) == 0 {
-					if q.head != nil || q.tail != nil || q.cur != nil || q.span != 0 || m.Used() != 0 {
+					if q.tail != nil || q.cur != nil || q.span != 0 || m.Used() != 0 {
 						t.Fatalf("an empty chain holds %d bytes", m.Used())
 					}
 				}
@@ -122,10 +122,7 @@ func FuzzChain(f *testing.F) {
 					model = nil
 				}
 			}
-			n := 0
-			for k := q.head; k != nil; k = k.Next {
-				n++
-			}
+			n := q.chunks()
 			if int(m.Used()) != n*pkt.ChunkSize || n > limit || int(q.span) < len(model) {
 				t.Fatalf("%d chunks of %d, %d bytes used, span %d for %d", n, limit, m.Used(), q.span, len(model))
 			}
@@ -493,7 +490,7 @@ func (m *machine) step(s *source, irs uint32) {
 			seg.MSS, seg.WScale = uint16(s.byte())<<s.n(9), int8(s.n(16))-1
 		}
 		if feature.Timestamps && (c.flags&flagTS != 0 || k&128 != 0) {
-			seg.HasTS, seg.TSVal, seg.TSEcr = true, c.rcv.ts.recent, c.rcv.ts.clock(m.now)
+			seg.HasTS, seg.TSVal, seg.TSEcr = true, timestampsOf(c).recent, timestampsOf(c).clock(m.now)
 			if k&128 != 0 {
 				seg.TSVal += uint32(int32(int8(s.byte())) << s.n(25))
 				seg.TSEcr -= uint32(int32(int8(s.byte())) << s.n(25))
@@ -551,7 +548,7 @@ func (m *machine) step(s *source, irs uint32) {
 		case 8:
 			c.ICMP(errno.EHOSTUNREACH, c.snd.una+uint32(s.n(3)))
 		case 9:
-			c.Options.UserTimeout = pkt.Time(s.byte()) * sec
+			c.Options.UserTimeout = uint32(s.byte()) * 1000
 		case 10:
 			c.Options.SndBuf = uint32(2048 + s.n(20000))
 		case 11:

@@ -67,12 +67,12 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	i.RTT, i.RTTVar = c.rtt.srtt, c.rtt.dev
 	i.PMTU, i.AdvMSS = uint32(s.path)+minHeaderLen+ipv4.MinHeaderLen, uint32(s.path)
 	i.SndWnd, i.RcvWnd, i.RcvSpace = s.wnd, r.adv-r.nxt, c.Options.RcvBuf
-	i.Probes = t.probes
-	if i.Backoff = t.retries; c.flags&flagPersist == 0 {
-		i.Retransmits = t.retries
+	i.Probes = c.probes
+	if i.Backoff = c.retries; c.flags&flagPersist == 0 {
+		i.Retransmits = c.retries
 	}
-	i.LastDataSent = uint32((now - t.lastSent) / pkt.Millisecond)
-	i.LastDataRecv = uint32((now - t.lastRcv) / pkt.Millisecond)
+	i.LastDataSent = ticks(now) - t.lastSent
+	i.LastDataRecv = ticks(now) - t.lastRcv
 	if feature.WScale && c.flags&flagWScale != 0 {
 		i.Options |= InfoWScale
 		i.SndWScale, i.RcvWScale = s.wscale, r.wscale
@@ -83,7 +83,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	mss := max(uint32(s.mss), 1)
 	if feature.SACK && c.flags&flagSACK != 0 {
 		i.Options |= InfoSACK
-		if c.sack != nil {
+		if c.selective() {
 			i.Sacked = (sackOf(c).sacked + mss - 1) / mss
 		}
 	}
@@ -98,7 +98,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	switch {
 	case c.flags&flagRecovery != 0:
 		i.CAState = CARecovery
-	case t.retries > 0 && c.flags&flagPersist == 0 && c.state != SynSent && c.state != SynReceived,
+	case c.retries > 0 && c.flags&flagPersist == 0 && c.state != SynSent && c.state != SynReceived,
 		feature.SACK && c.flags&flagLoss != 0:
 		i.CAState = CALoss
 	case c.cc.dupacks > 0 || i.Sacked > 0:

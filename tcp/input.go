@@ -48,9 +48,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	if d := c.acceptable(now, s); d != ipv4.DropNone {
 		return d, false
 	}
-	c.timer.lastRcv = now
+	c.timer.lastRcv = ticks(now)
 	if feature.Keepalive {
-		c.Options.Keepalive.probes = 0
+		keepaliveOf(c).probes = 0
 	}
 	if s.Flags&(RST|SYN|ACK) != ACK {
 		return c.inputControl(now, s)
@@ -69,7 +69,7 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		return ipv4.DropNone, false
 	}
 	if feature.Timestamps && c.flags&flagTS != 0 {
-		c.rcv.ts.update(now, s, c.rcv.acked)
+		timestampsOf(c).update(now, s, c.rcv.acked)
 	}
 	if feature.Urgent && s.Flags&URG != 0 {
 		c.inputUrgent(s)
@@ -96,7 +96,7 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 	if s.Flags&SYN == 0 {
 		return ipv4.DropTCPNoConn, false
 	}
-	c.timer.lastRcv = now
+	c.timer.lastRcv = ticks(now)
 	c.takeSyn(now, s)
 	if !acked { // simultaneous open
 		c.setState(SynReceived)
@@ -119,7 +119,7 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 func (c *Conn) synAcked(now pkt.Time, s *Segment) {
 	if c.flags&flagTiming != 0 {
 		c.flags &^= flagTiming
-		c.rtt.sample(now - c.rtt.at)
+		c.rtt.sample(c.rtt.since(now))
 	} else if feature.Timestamps && c.flags&flagTS != 0 && s.HasTS {
 		c.sampleEcho(now, s) // our SYN went out twice
 	}
@@ -134,7 +134,7 @@ func (c *Conn) synAcked(now pkt.Time, s *Segment) {
 func (c *Conn) takeSyn(now pkt.Time, s *Segment) {
 	r := &c.rcv
 	r.nxt = s.Seq + 1
-	r.read, r.acked, r.up = r.nxt, r.nxt, r.nxt
+	r.read, r.acked = r.nxt, r.nxt
 	r.adv = r.nxt + c.synWindow()
 	if s.MSS != 0 {
 		c.snd.peer = max(s.MSS, minMSS)
@@ -253,13 +253,13 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 		c.challenge(now)
 		return ipv4.DropTCPACK
 	}
-	c.timer.probes = 0
+	c.probes = 0
 	wnd := uint32(s.Wnd)
 	if feature.WScale {
 		wnd <<= snd.wscale
 	}
 	acked := s.Ack - snd.una
-	sack := feature.SACK && c.sack != nil && int32(acked) >= 0
+	sack := c.selective() && int32(acked) >= 0
 	if sack {
 		sackOf(c).input(now, c, s)
 	}
@@ -289,12 +289,12 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 // windowOpens ends a time of waiting for the peer's reader.
 func (c *Conn) windowOpens() {
 	s := &c.snd
-	c.timer.retries = 0
+	c.retries = 0
 	switch {
 	case c.flags&flagPersist != 0:
 		c.timer.stopRetransmit(c) // Output arms it again, should this not suffice
 	// Else it was closed on what we had sent, which then was for nothing.
-	case feature.SACK && c.sack != nil && s.una != s.nxt:
+	case c.selective() && s.una != s.nxt:
 		sackOf(c).timeout()
 		c.flags |= flagLoss
 		c.cc.recover = s.nxt
@@ -309,8 +309,8 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 	t := &c.timer
 	if c.flags&flagTiming != 0 && before(c.rtt.seq, s.Ack) {
 		c.flags &^= flagTiming
-		c.rtt.sample(now - c.rtt.at)
-	} else if feature.Timestamps && t.retries > 0 && c.flags&flagTS != 0 && s.HasTS {
+		c.rtt.sample(c.rtt.since(now))
+	} else if feature.Timestamps && c.retries > 0 && c.flags&flagTS != 0 && s.HasTS {
 		c.sampleEcho(now, s) // Karn's problem, solved by RTTM
 	}
 	data := n
@@ -338,10 +338,10 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 			c.events |= Writable
 		}
 	}
-	if !feature.SACK || c.sack == nil {
+	if !c.selective() {
 		c.cc.onAck(now, c, n)
 	}
-	t.retries = 0
+	c.retries = 0
 	c.soft = 0
 	// "When all outstanding data has been acknowledged, turn off the retransmission
 	// timer [...] When an ACK is received that acknowledges new data, restart the

@@ -31,9 +31,14 @@ func DefaultKeepalive(k Keepalive) Keepalive {
 	return k
 }
 
+func keepaliveOf(c *Conn) *Keepalive { return &c.Options.Keepalive[:][0] }
+
+// KeepaliveOf returns the settings of c.
+func KeepaliveOf(c *Conn) Keepalive { return *keepaliveOf(c) }
+
 // SetKeepalive changes the settings; zero fields stand for the defaults.
 func (c *Conn) SetKeepalive(now pkt.Time, k Keepalive) {
-	c.Options.Keepalive = DefaultKeepalive(k)
+	*keepaliveOf(c) = DefaultKeepalive(k)
 	c.armKeepalive(now)
 }
 
@@ -43,8 +48,8 @@ func (c *Conn) armKeepalive(now pkt.Time) {
 		return
 	}
 	c.timer.lifeAt = pkt.Never
-	if k := &c.Options.Keepalive; k.On {
-		c.timer.lifeAt = max(c.timer.lastRcv+pkt.Time(k.Idle)*pkt.Second, now)
+	if k := keepaliveOf(c); k.On {
+		c.timer.lifeAt = max(now-c.timer.sinceRcv(now)+pkt.Time(k.Idle)*pkt.Second, now)
 	}
 }
 
@@ -53,9 +58,9 @@ func (c *Conn) armKeepalive(now pkt.Time) {
 // received for the connection within an interval" (MUST-26 and 27); one lost probe
 // says nothing (MUST-29).
 func (c *Conn) keepaliveTimeout(now pkt.Time) {
-	k := &c.Options.Keepalive
+	k := keepaliveOf(c)
 	t := &c.timer
-	idle := now - t.lastRcv
+	idle := t.sinceRcv(now)
 	first := pkt.Time(k.Idle) * pkt.Second
 	switch {
 	case !k.On:
@@ -65,7 +70,7 @@ func (c *Conn) keepaliveTimeout(now pkt.Time) {
 		k.probes = 0
 		t.lifeAt = now + max(first-idle, pkt.Second)
 		return
-	case k.probes >= k.Count || c.Options.UserTimeout != 0 && k.probes > 0 && idle >= c.Options.UserTimeout:
+	case k.probes >= k.Count || c.Options.UserTimeout != 0 && k.probes > 0 && idle >= c.userTimeout():
 		c.fail(errno.ETIMEDOUT)
 		c.flags |= flagReset
 		return

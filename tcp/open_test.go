@@ -321,7 +321,7 @@ func TestC57SynGiveUpIsSettable(t *testing.T) {
 	d.wantErr(errno.ETIMEDOUT)
 
 	d = newDialogue(t)
-	d.c.Options.UserTimeout = 5 * sec
+	d.c.Options.UserTimeout = 5000
 	begin := d.now
 	d.open()
 	d.wantSyn("first")

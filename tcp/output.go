@@ -24,7 +24,7 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 	if feature.RACK && c.flags&flagTLPSend != 0 && c.sendProbe(now, b) {
 		return true
 	}
-	if feature.SACK && c.sack != nil && sackOf(c).lost > 0 {
+	if c.selective() && sackOf(c).lost > 0 {
 		if c.sackRetransmit(now, b) {
 			return true
 		}
@@ -89,7 +89,7 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	pkt.BigEndian.PutUint32(h[20:], optMSS<<24|4<<16|uint32(s.path))
 	n = 24
 	if feature.Timestamps && c.flags&flagTS != 0 {
-		c.rcv.ts.put(h[n:], now)
+		timestampsOf(c).put(h[n:], now)
 		if feature.SACK && c.flags&flagSACK != 0 { // in place of the two NOPs
 			h[n], h[n+1] = optSACKPermitted, 2
 		}
@@ -126,7 +126,7 @@ func (c *Conn) synWindow() uint32 {
 // a timeout, that is only what was sent since.
 func (c *Conn) flight() uint32 {
 	s := &c.snd
-	if feature.SACK && c.sack != nil {
+	if c.selective() {
 		return s.nxt - s.una - sackOf(c).sacked - sackOf(c).lost
 	}
 	if c.flags&flagRecovery == 0 && before(s.rtx, s.rtxEnd) {
@@ -239,7 +239,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		s.nxt++
 	}
 	s.rtx, s.rtxEnd = s.nxt, s.nxt
-	if feature.SACK && c.sack != nil {
+	if c.selective() {
 		sackOf(c).sent(c.env, now, seq, s.nxt)
 	}
 	if c.flags&flagTiming == 0 {
@@ -268,7 +268,7 @@ func (c *Conn) mayBeSmall(now pkt.Time, fin bool) bool {
 
 func (c *Conn) startTiming(now pkt.Time, seq uint32) {
 	c.flags |= flagTiming
-	c.rtt.seq, c.rtt.at = seq, now
+	c.rtt.start(now, seq)
 }
 
 // sendData emits n bytes from seq on and starts the retransmission timer.
@@ -279,9 +279,9 @@ func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 		f |= PSH
 	}
 	c.emit(now, b, seq, n, f)
-	c.timer.lastSent = now
+	c.timer.lastSent = ticks(now)
 	c.armRetransmit(now)
-	if feature.SACK && c.sack != nil {
+	if c.selective() {
 		if c.flags&flagRecovery != 0 {
 			sackOf(c).prr.out += n
 		}
@@ -312,7 +312,7 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	h := p[:hlen]
 	putHeader(h, c.local.Port, c.remote.Port, seq, r.nxt, hlen, f, c.window())
 	if ts {
-		r.ts.put(h[minHeaderLen:], now)
+		timestampsOf(c).put(h[minHeaderLen:], now)
 	}
 	if feature.Urgent {
 		c.outputUrgent(h, seq)
@@ -340,7 +340,7 @@ func (c *Conn) free() uint32 {
 	// is more than anybody may be promised. An empty queue gets a chunk even then, or
 	// a full segment: less would leave the peer to its silly window avoidance.
 	left := c.env.Mem.Spare()
-	if r.q.head == nil {
+	if r.q.tail == nil {
 		left = max(left, pkt.ChunkLen, uint32(r.mss))
 	}
 	return min(n, left)
@@ -352,7 +352,7 @@ func (c *Conn) free() uint32 {
 // empty queue has a window of zero.
 func (c *Conn) worth(wnd, free uint32) bool {
 	r := &c.rcv
-	return free > wnd && (free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) || wnd == 0 && r.q.head == nil)
+	return free > wnd && (free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) || wnd == 0 && r.q.tail == nil)
 }
 
 // window moves the right edge of the receive window and returns the field for

@@ -1,7 +1,5 @@
 package tcp
 
-import "github.com/bonsainet/bonsai/internal/feature"
-
 // InFlight reports whether seq is the number of something sent and not
 // acknowledged.
 func (c *Conn) InFlight(seq uint32) bool {
@@ -18,7 +16,7 @@ func (c *Conn) Resegment(seq uint32, smaller bool) {
 	if !c.state.synchronized() || s.una == s.nxt {
 		return
 	}
-	if feature.SACK && c.sack != nil {
+	if c.selective() {
 		st := sackOf(c)
 		if !smaller && !st.sentOnce(seq) {
 			return

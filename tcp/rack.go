@@ -41,7 +41,7 @@ func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high 
 		// than the retransmission's, or sooner than a round trip takes (step 2). What arrives
 		// out of order is not echoed (RFC 7323 section 4.3); and a short segment takes a little
 		// less than a full one, of which the least round trip may be.
-		if c.flags&flagTS != 0 && s.HasTS && !before(s.Ack, hi) && before(s.TSEcr, c.rcv.ts.clock(r.at)) || rtt < k.min-k.min/8 {
+		if c.flags&flagTS != 0 && s.HasTS && !before(s.Ack, hi) && before(s.TSEcr, timestampsOf(c).clock(r.at)) || rtt < k.min-k.min/8 {
 			return
 		}
 	} else if before(hi, high) { // sent before what had arrived already: reordering
@@ -137,7 +137,7 @@ func (c *Conn) rackTimeout(now pkt.Time) {
 // one is due earlier: RFC 8985 section 7.2.
 func (c *Conn) armProbe(now pkt.Time) {
 	t, s := &c.timer, &c.snd
-	if c.flags&(flagRecovery|flagLoss|flagPersist|flagTLPOut|flagReo) != 0 || t.retries > 0 ||
+	if c.flags&(flagRecovery|flagLoss|flagPersist|flagTLPOut|flagReo) != 0 || c.retries > 0 ||
 		sackOf(c).sacked > 0 || s.una == s.nxt || t.rtxAt == pkt.Never {
 		return
 	}

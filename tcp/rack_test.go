@@ -97,7 +97,7 @@ func TestC94LostRetransmissionIsFound(t *testing.T) {
 	start := d.now
 	d.recv(ACK, ack(seg(0)), sack(seg(1), seg(9)))
 	d.want("again, without a timeout", ACK, seq(seg(0)), octets(1460))
-	if d.now != start || d.c.timer.retries != 0 {
+	if d.now != start || d.c.retries != 0 {
 		d.failf("by a timeout")
 	}
 	d.advance(100 * ms)
@@ -140,7 +140,7 @@ func TestC94ProbeIsTheLastSegmentAgain(t *testing.T) {
 	d.burst(4)
 	d.wantAfter(202*ms, "the last one", PSH|ACK, seq(seg(3)), octets(1460))
 	cwnd := d.c.cc.cwnd
-	if cwnd < 4*1460 || d.c.timer.retries != 0 {
+	if cwnd < 4*1460 || d.c.retries != 0 {
 		d.failf("a probe is no timeout: window %d", cwnd)
 	}
 	d.advance(100 * ms)
@@ -203,8 +203,8 @@ func TestC94OneProbeThenTheRTO(t *testing.T) {
 	d.burst(4)
 	d.wantAfter(202*ms, "probe", PSH|ACK, seq(seg(3)), octets(1460))
 	d.wantAfter(rto, "then a timeout, from the first on", ACK, seq(seg(0)), octets(1460))
-	if d.c.timer.retries != 1 {
-		d.failf("%d timeouts", d.c.timer.retries)
+	if d.c.retries != 1 {
+		d.failf("%d timeouts", d.c.retries)
 	}
 	d.recv(ACK)
 }

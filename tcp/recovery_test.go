@@ -13,7 +13,7 @@ import (
 func (d *dialogue) slow(n uint32) {
 	d.c.cc.cwnd = n * uint32(d.c.snd.mss)
 	d.c.cc.ssthresh = d.c.cc.cwnd
-	d.c.timer.lastSent = d.now
+	d.c.timer.lastSent = ticks(d.now)
 }
 
 // burst writes n full segments and wants them.
@@ -221,7 +221,7 @@ func TestC87R2CountsFromTheLastProgress(t *testing.T) {
 
 func TestC87UserTimeout(t *testing.T) {
 	d := established(t)
-	d.c.Options.UserTimeout = 2 * sec
+	d.c.Options.UserTimeout = 2000
 	d.write(100)
 	d.want("data", PSH|ACK, octets(100))
 	begin := d.now

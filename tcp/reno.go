@@ -13,13 +13,11 @@ const maxStretch = 8
 // reno is the congestion control of RFC 5681 with NewReno's recovery (RFC 6582):
 // what is left when nothing better is in the build. All counts are in bytes.
 type reno struct {
-	_ [0]func() // not comparable
-
 	cwnd     uint32
 	ssthresh uint32
 	acked    uint32 // acknowledged in congestion avoidance since the last increase
 	recover  uint32 // sequence number that ends recovery
-	dupacks  uint8
+	dupacks  uint32
 }
 
 // open sets the initial window: "min (10*MSS, max (2*MSS, 14600))" (RFC 6928
@@ -67,7 +65,7 @@ func (r *reno) grow(now pkt.Time, c *Conn, n uint32) {
 		r.cwnd += min(n, maxStretch*mss)
 		return
 	}
-	if feature.CUBIC && c.cubic != nil {
+	if feature.CUBIC && cubicOf(c) != nil {
 		c.cubicGrow(now, n)
 		return
 	}
@@ -110,9 +108,7 @@ func (r *reno) onDupAck(c *Conn) {
 		r.cwnd += mss // another segment has left the network
 		return
 	}
-	if r.dupacks < 255 {
-		r.dupacks++
-	}
+	r.dupacks++
 	// "the Cumulative Acknowledgment field covers more than recover": else these
 	// are echoes of what a timeout has sent again.
 	if r.dupacks != 3 || before(s.una-1, r.recover) {
@@ -131,7 +127,7 @@ func (r *reno) onDupAck(c *Conn) {
 // section 3.1, equation 4).
 func (r *reno) reduced(c *Conn) uint32 {
 	flight := c.snd.nxt - c.snd.una
-	if !feature.SACK || c.sack == nil {
+	if !c.selective() {
 		flight = c.flight()
 	}
 	// "When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be
@@ -151,7 +147,7 @@ func (r *reno) limitedTransmit(c *Conn) uint32 {
 	if c.flags&flagRecovery != 0 {
 		return 0
 	}
-	return uint32(min(r.dupacks, 2)) * uint32(c.snd.mss)
+	return min(r.dupacks, 2) * uint32(c.snd.mss)
 }
 
 // timeout is RFC 5681 section 3.1, equation 4, and RFC 6582 section 3.2 step 4.
@@ -163,7 +159,7 @@ func (r *reno) timeout(c *Conn) {
 	// constant".
 	// In fast recovery by SACK it is the answer to the loss of this flight already; the
 	// window that proportional rate reduction has left is no measure of the path.
-	if c.timer.retries == 1 && !(feature.SACK && c.sack != nil && c.flags&flagRecovery != 0) {
+	if c.retries == 1 && !(c.selective() && c.flags&flagRecovery != 0) {
 		r.ssthresh = r.reduced(c)
 	}
 	r.cwnd = mss
@@ -177,7 +173,7 @@ func (r *reno) timeout(c *Conn) {
 // transmission if the TCP has not sent data in an interval exceeding the
 // retransmission timeout" (RFC 5681 section 4.1).
 func (r *reno) idle(c *Conn, now pkt.Time) {
-	if now-c.timer.lastSent > c.rtt.rto() {
+	if c.timer.sinceSent(now) > c.rtt.rto() {
 		r.cwnd = min(r.cwnd, initialWindow(uint32(c.snd.mss)))
 	}
 }

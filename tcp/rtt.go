@@ -17,7 +17,17 @@ type rttState struct {
 	dev   uint32 // RTTVAR
 	value uint32 // the timeout, at most maxRTO
 	seq   uint32 // if flagTiming: the segment that begins here was sent
-	at    pkt.Time
+	at    uint32 // when it was, in us
+}
+
+// start begins a measurement with the segment at seq.
+func (r *rttState) start(now pkt.Time, seq uint32) {
+	r.seq, r.at = seq, uint32(now/pkt.Microsecond)
+}
+
+// since returns the time since then: it is over before the clock of 71 minutes is.
+func (r *rttState) since(now pkt.Time) pkt.Time {
+	return pkt.Time(uint32(now/pkt.Microsecond)-r.at) * pkt.Microsecond
 }
 
 func (r *rttState) init() { r.value = initialRTO }

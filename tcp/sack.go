@@ -31,7 +31,7 @@ func (c *Conn) negotiateSACK(s *Segment) {
 		c.flags &^= flagSACK
 		return
 	}
-	c.sack = unsafe.Pointer(&sackState{high: c.snd.una})
+	c.sack[:][0] = unsafe.Pointer(&sackState{high: c.snd.una})
 	if feature.RACK {
 		sackOf(c).rack.round = c.snd.una
 	}
@@ -209,7 +209,7 @@ func (b *scoreboard) room() bool {
 const keepBoards = 16
 
 // sackOf returns the state of the feature, nil unless both sides have it.
-func sackOf(c *Conn) *sackState { return (*sackState)(c.sack) }
+func sackOf(c *Conn) *sackState { return (*sackState)(c.sack[:][0]) }
 
 // sackState is the sender's side: what was sent, and what is known of its fate.
 type sackState struct {

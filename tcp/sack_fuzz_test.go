@@ -12,7 +12,7 @@ func fuzzSACK(s *source, c *Conn, seg *Segment) {
 	if seg.Flags&SYN != 0 {
 		seg.SACKPermitted = s.byte()&1 != 0
 	}
-	if c.sack == nil {
+	if !c.selective() {
 		return
 	}
 	n := s.n(6)
@@ -30,7 +30,7 @@ func fuzzSACK(s *source, c *Conn, seg *Segment) {
 // sackInvariant returns what is wrong with the scoreboard of c, if anything.
 func sackInvariant(c *Conn) string {
 	st := sackOf(c)
-	if c.sack == nil || c.state == Closed {
+	if !c.selective() || c.state == Closed {
 		return ""
 	}
 	sacked, lost := uint32(0), uint32(0)

@@ -23,11 +23,23 @@ type timers struct {
 	ackAt    pkt.Time // delayed ACK
 	lifeAt   pkt.Time // keepalive, or FIN-WAIT-2 of an orphan
 	firstRtx pkt.Time // if retries > 0: when the segment at una was first sent
-	lastSent pkt.Time // of data
-	lastRcv  pkt.Time // of any acceptable segment
-	retries  uint8    // timeouts since the last ACK of new data: the backoff
-	probes   uint8    // window probes since the peer was last heard
+	lastSent uint32   // of data, in ms
+	lastRcv  uint32   // of any acceptable segment, in ms
 }
+
+// ticks returns now in ms. Differences are good for 49 days: after that an idle
+// connection seems to have been idle for less, and is none the worse for it.
+func ticks(now pkt.Time) uint32 { return uint32(now / pkt.Millisecond) }
+
+func (t *timers) sinceSent(now pkt.Time) pkt.Time {
+	return pkt.Time(ticks(now)-t.lastSent) * pkt.Millisecond
+}
+
+func (t *timers) sinceRcv(now pkt.Time) pkt.Time {
+	return pkt.Time(ticks(now)-t.lastRcv) * pkt.Millisecond
+}
+
+func (c *Conn) userTimeout() pkt.Time { return pkt.Time(c.Options.UserTimeout) * pkt.Millisecond }
 
 func (t *timers) clear() { t.rtxAt, t.ackAt, t.lifeAt = pkt.Never, pkt.Never, pkt.Never }
 
@@ -74,13 +86,13 @@ func (c *Conn) Timeout(now pkt.Time) {
 // retransmitTimeout is RFC 6298 section 5.4 to 5.7.
 func (c *Conn) retransmitTimeout(now pkt.Time) {
 	t, s := &c.timer, &c.snd
-	if t.retries == 0 {
+	if c.retries == 0 {
 		t.firstRtx = now - c.rtt.rto()
 	}
 	// "As long as the receiving TCP peer continues to send acknowledgments in response
 	// to the probe segments, the sending TCP peer MUST allow the connection to stay open"
 	// (RFC 9293 section 3.8.6.1, MUST-37): silence counts, not retransmissions.
-	if s.wnd != 0 || c.state == SynSent || now-t.lastRcv >= maxRTO*pkt.Microsecond {
+	if s.wnd != 0 || c.state == SynSent || t.sinceRcv(now) >= maxRTO*pkt.Microsecond {
 		if c.givenUp(now) {
 			e := errno.ETIMEDOUT
 			if c.soft != 0 {
@@ -90,12 +102,12 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 			return
 		}
 	}
-	if t.retries < 255 {
-		t.retries++
+	if c.retries < 255 {
+		c.retries++
 	}
 	c.rtt.expired()
 	t.rtxAt = now + c.rtt.rto()
-	if u := c.Options.UserTimeout; u != 0 && t.firstRtx+u > now {
+	if u := c.userTimeout(); u != 0 && t.firstRtx+u > now {
 		t.rtxAt = min(t.rtxAt, t.firstRtx+u) // on time, not when the next retransmission is due
 	}
 	c.flags &^= flagTiming // Karn: no sample from what is sent twice
@@ -104,7 +116,7 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 		return
 	}
 	c.cc.timeout(c)
-	if feature.SACK && c.sack != nil {
+	if c.selective() {
 		sackOf(c).timeout()
 		c.flags = c.flags&^flagTLPOut | flagLoss
 		return
@@ -123,10 +135,10 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 	case c.flags&flagOrphan != 0:
 		limit = c.env.OrphanRetries
 	}
-	if u := c.Options.UserTimeout; u != 0 {
+	if u := c.userTimeout(); u != 0 {
 		return now-t.firstRtx >= u
 	}
-	return t.retries >= limit
+	return c.retries >= limit
 }
 
 // persistTimeout sends a window probe and backs off: "SHOULD increase exponentially
@@ -137,15 +149,15 @@ func (c *Conn) persistTimeout(now pkt.Time) {
 	if c.flags&flagOrphan != 0 {
 		limit = c.env.OrphanRetries
 	}
-	if u := c.Options.UserTimeout; t.probes >= limit || u != 0 && t.probes > 0 && now-t.lastRcv >= u {
+	if u := c.userTimeout(); c.probes >= limit || u != 0 && c.probes > 0 && t.sinceRcv(now) >= u {
 		c.fail(errno.ETIMEDOUT)
 		return
 	}
-	t.probes++
-	if t.retries < 255 {
-		t.retries++
+	c.probes++
+	if c.retries < 255 {
+		c.retries++
 	}
-	t.rtxAt = now + c.rtt.backoff(t.retries)
+	t.rtxAt = now + c.rtt.backoff(c.retries)
 	c.flags |= flagProbe
 }
 
@@ -155,7 +167,7 @@ func (c *Conn) persistTimeout(now pkt.Time) {
 func (c *Conn) armPersist(now pkt.Time, d pkt.Time) {
 	if c.timer.rtxAt == pkt.Never {
 		c.flags |= flagPersist
-		c.timer.retries = 0
+		c.retries = 0
 		c.timer.rtxAt = now + d
 	}
 }
@@ -166,7 +178,7 @@ func (c *Conn) armPersist(now pkt.Time, d pkt.Time) {
 func (c *Conn) armRetransmit(now pkt.Time) {
 	if c.timer.rtxAt == pkt.Never || c.flags&flagPersist != 0 {
 		c.flags &^= flagPersist
-		c.timer.retries = 0
+		c.retries = 0
 		c.timer.rtxAt = now + c.rtt.rto()
 	}
 }
@@ -174,4 +186,4 @@ func (c *Conn) armRetransmit(now pkt.Time) {
 // Retries returns how often the oldest segment has been retransmitted by
 // timeout. From 3 on (R1) the route and the neighbour are in doubt (RFC 9293 section
 // 3.8.3).
-func (c *Conn) Retries() int { return int(c.timer.retries) }
+func (c *Conn) Retries() int { return int(c.retries) }

@@ -21,6 +21,8 @@ type timestamps struct {
 	offset uint32
 }
 
+func timestampsOf(c *Conn) *timestamps { return &c.rcv.ts[:][0] }
+
 func (s *Segment) setTimestamps(v []byte) {
 	s.HasTS = true
 	s.TSVal = pkt.BigEndian.Uint32(v)
@@ -38,7 +40,7 @@ func (t *timestamps) elapsed(now pkt.Time, ecr uint32) pkt.Time {
 // the echo is older than that: a clock that jumps, or a forged echo, would make the RTO
 // minutes.
 func (c *Conn) sampleEcho(now pkt.Time, s *Segment) {
-	if d := c.rcv.ts.elapsed(now, s.TSEcr); d <= now-c.timer.firstRtx+c.rtt.rto() {
+	if d := timestampsOf(c).elapsed(now, s.TSEcr); d <= now-c.timer.firstRtx+c.rtt.rto() {
 		c.rtt.sample(d)
 	}
 }
@@ -56,7 +58,7 @@ func (c *Conn) negotiateTimestamps(now pkt.Time, s *Segment) {
 		c.flags &^= flagTS
 		return
 	}
-	t := &c.rcv.ts
+	t := timestampsOf(c)
 	t.recent, t.at = s.TSVal, uint32(now/pkt.Second)
 }
 
@@ -76,7 +78,7 @@ func (c *Conn) checkTimestamps(now pkt.Time, s *Segment) ipv4.Drop {
 		}
 		return ipv4.DropTCPPAWS
 	}
-	t := &c.rcv.ts
+	t := timestampsOf(c)
 	if before(s.TSVal, t.recent) {
 		if uint32(now/pkt.Second)-t.at < pawsIdle {
 			if len(s.Payload) > 0 || s.Flags&(SYN|FIN) != 0 {

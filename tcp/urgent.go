@@ -14,10 +14,10 @@ func (c *Conn) inputUrgent(s *Segment) {
 	r := &c.rcv
 	up := s.Seq + uint32(s.Urg)
 	if c.UrgentLeft() == 0 {
-		r.up = r.read
+		r.up[:][0] = r.read
 	}
-	if before(r.up, up) {
-		r.up = up
+	if before(r.up[:][0], up) {
+		r.up[:][0] = up
 		c.flags |= flagUrgent
 		c.events |= Urgent
 	}
@@ -30,7 +30,7 @@ func (c *Conn) UrgentLeft() int {
 	if c.flags&flagUrgent == 0 {
 		return 0
 	}
-	n := int32(c.rcv.up - c.rcv.read)
+	n := int32(c.rcv.up[:][0] - c.rcv.read)
 	if n <= 0 {
 		c.flags &^= flagUrgent
 		n = 0
@@ -47,9 +47,9 @@ func (c *Conn) outputUrgent(h []byte, seq uint32) {
 	if c.flags&flagSendUrgent == 0 {
 		return
 	}
-	if !before(s.una, s.up) { // acknowledged
+	if !before(s.una, s.up[:][0]) { // acknowledged
 		c.flags &^= flagSendUrgent
-	} else if n := s.up - seq; int32(n) > 0 {
+	} else if n := s.up[:][0] - seq; int32(n) > 0 {
 		h[13] |= byte(URG)
 		pkt.BigEndian.PutUint16(h[18:], uint16(min(n, 65535)))
 	}
@@ -59,7 +59,7 @@ func (c *Conn) outputUrgent(h []byte, seq uint32) {
 func (c *Conn) WriteUrgent(p []byte) (int, errno.Errno) {
 	n, e := c.Write(p)
 	if n > 0 && n == len(p) {
-		c.snd.up = c.snd.end
+		c.snd.up[:][0] = c.snd.end
 		c.flags |= flagSendUrgent
 	}
 	return n, e

@@ -74,8 +74,8 @@ func generate() (map[string][]byte, error) {
 		add := func(name, constraint, body string) {
 			files[path.Join(tagsDir, r.Name+"_"+name+".go")] = []byte(tagFile(constraint, body))
 		}
-		add("yes", on(r), fmt.Sprintf("const %s = true\n", r.Const))
-		add("no", off(r), fmt.Sprintf("const %s = false\n", r.Const))
+		add("yes", on(r), fmt.Sprintf("const (\n\t%s = true\n\tLen%s = 1\n)\n", r.Const, r.Const))
+		add("no", off(r), fmt.Sprintf("const (\n\t%s = false\n\tLen%s = 0\n)\n", r.Const, r.Const))
 		add("both", both, fmt.Sprintf("const _ = choose_one_of_the_tags_%s_and_%s\n", with, no))
 		if r.Needs != "" {
 			n := table.Find(r.Needs)
@@ -188,6 +188,15 @@ const (
 		}
 		b.WriteString(comment(r.Const + ": " + r.Adds + " (" + note + ")."))
 		fmt.Fprintf(&b, "%s = tags.%s\n", r.Const, r.Const)
+	}
+	b.WriteString(`)
+
+// LenX is 1 if this build has feature X, else 0: the length of an array that takes no
+// room where X is off.
+const (
+`)
+	for _, r := range table.Rows {
+		fmt.Fprintf(&b, "Len%s = tags.Len%s\n", r.Const, r.Const)
 	}
 	b.WriteString(`)
 

@@ -89,6 +89,30 @@ const (
 	BigTables = tags.BigTables
 )
 
+// LenX is 1 if this build has feature X, else 0: the length of an array that takes no
+// room where X is off.
+const (
+	LenWScale        = tags.LenWScale
+	LenReassembly    = tags.LenReassembly
+	LenFragmentation = tags.LenFragmentation
+	LenRedirect      = tags.LenRedirect
+	LenTimestamps    = tags.LenTimestamps
+	LenSACK          = tags.LenSACK
+	LenRACK          = tags.LenRACK
+	LenCUBIC         = tags.LenCUBIC
+	LenKeepalive     = tags.LenKeepalive
+	LenPMTUD         = tags.LenPMTUD
+	LenAutotune      = tags.LenAutotune
+	LenRawSock       = tags.LenRawSock
+	LenEthtool       = tags.LenEthtool
+	LenPcap          = tags.LenPcap
+	LenFastSum       = tags.LenFastSum
+	LenUrgent        = tags.LenUrgent
+	LenListen        = tags.LenListen
+	LenACD           = tags.LenACD
+	LenBigTables     = tags.LenBigTables
+)
+
 // On reports whether this build has the feature called name, as in the table.
 func On(name string) bool {
 	switch name {

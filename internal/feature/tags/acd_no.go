@@ -4,4 +4,7 @@
 
 package tags
 
-const ACD = false
+const (
+	ACD    = false
+	LenACD = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const ACD = true
+const (
+	ACD    = true
+	LenACD = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Autotune = false
+const (
+	Autotune    = false
+	LenAutotune = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Autotune = true
+const (
+	Autotune    = true
+	LenAutotune = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const BigTables = false
+const (
+	BigTables    = false
+	LenBigTables = 0
+)

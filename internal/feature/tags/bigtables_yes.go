@@ -4,4 +4,7 @@
 
 package tags
 
-const BigTables = true
+const (
+	BigTables    = true
+	LenBigTables = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const CUBIC = false
+const (
+	CUBIC    = false
+	LenCUBIC = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const CUBIC = true
+const (
+	CUBIC    = true
+	LenCUBIC = 1
+)

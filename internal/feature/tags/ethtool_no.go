@@ -4,4 +4,7 @@
 
 package tags
 
-const Ethtool = false
+const (
+	Ethtool    = false
+	LenEthtool = 0
+)

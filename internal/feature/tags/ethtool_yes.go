@@ -4,4 +4,7 @@
 
 package tags
 
-const Ethtool = true
+const (
+	Ethtool    = true
+	LenEthtool = 1
+)

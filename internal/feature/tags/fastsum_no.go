@@ -4,4 +4,7 @@
 
 package tags
 
-const FastSum = false
+const (
+	FastSum    = false
+	LenFastSum = 0
+)

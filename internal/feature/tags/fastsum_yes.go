@@ -4,4 +4,7 @@
 
 package tags
 
-const FastSum = true
+const (
+	FastSum    = true
+	LenFastSum = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Fragmentation = false
+const (
+	Fragmentation    = false
+	LenFragmentation = 0
+)

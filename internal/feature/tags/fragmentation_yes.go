@@ -4,4 +4,7 @@
 
 package tags
 
-const Fragmentation = true
+const (
+	Fragmentation    = true
+	LenFragmentation = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Keepalive = false
+const (
+	Keepalive    = false
+	LenKeepalive = 0
+)

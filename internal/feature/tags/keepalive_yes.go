@@ -4,4 +4,7 @@
 
 package tags
 
-const Keepalive = true
+const (
+	Keepalive    = true
+	LenKeepalive = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Listen = false
+const (
+	Listen    = false
+	LenListen = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Listen = true
+const (
+	Listen    = true
+	LenListen = 1
+)

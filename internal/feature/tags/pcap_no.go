@@ -4,4 +4,7 @@
 
 package tags
 
-const Pcap = false
+const (
+	Pcap    = false
+	LenPcap = 0
+)

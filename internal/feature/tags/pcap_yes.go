@@ -4,4 +4,7 @@
 
 package tags
 
-const Pcap = true
+const (
+	Pcap    = true
+	LenPcap = 1
+)

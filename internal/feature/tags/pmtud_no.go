@@ -4,4 +4,7 @@
 
 package tags
 
-const PMTUD = false
+const (
+	PMTUD    = false
+	LenPMTUD = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const PMTUD = true
+const (
+	PMTUD    = true
+	LenPMTUD = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const RACK = false
+const (
+	RACK    = false
+	LenRACK = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const RACK = true
+const (
+	RACK    = true
+	LenRACK = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const RawSock = false
+const (
+	RawSock    = false
+	LenRawSock = 0
+)

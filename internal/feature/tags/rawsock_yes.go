@@ -4,4 +4,7 @@
 
 package tags
 
-const RawSock = true
+const (
+	RawSock    = true
+	LenRawSock = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Reassembly = false
+const (
+	Reassembly    = false
+	LenReassembly = 0
+)

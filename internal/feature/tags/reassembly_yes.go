@@ -4,4 +4,7 @@
 
 package tags
 
-const Reassembly = true
+const (
+	Reassembly    = true
+	LenReassembly = 1
+)

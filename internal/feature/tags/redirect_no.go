@@ -4,4 +4,7 @@
 
 package tags
 
-const Redirect = false
+const (
+	Redirect    = false
+	LenRedirect = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Redirect = true
+const (
+	Redirect    = true
+	LenRedirect = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const SACK = false
+const (
+	SACK    = false
+	LenSACK = 0
+)

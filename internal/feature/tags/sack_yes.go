@@ -4,4 +4,7 @@
 
 package tags
 
-const SACK = true
+const (
+	SACK    = true
+	LenSACK = 1
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Timestamps = false
+const (
+	Timestamps    = false
+	LenTimestamps = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const Timestamps = true
+const (
+	Timestamps    = true
+	LenTimestamps = 1
+)

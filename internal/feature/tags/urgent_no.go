@@ -4,4 +4,7 @@
 
 package tags
 
-const Urgent = false
+const (
+	Urgent    = false
+	LenUrgent = 0
+)

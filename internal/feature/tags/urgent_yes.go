@@ -4,4 +4,7 @@
 
 package tags
 
-const Urgent = true
+const (
+	Urgent    = true
+	LenUrgent = 1
+)

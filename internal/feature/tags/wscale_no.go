@@ -4,4 +4,7 @@
 
 package tags
 
-const WScale = false
+const (
+	WScale    = false
+	LenWScale = 0
+)

@@ -4,4 +4,7 @@
 
 package tags
 
-const WScale = true
+const (
+	WScale    = true
+	LenWScale = 1
+)
