@@ -317,10 +317,14 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	if feature.Urgent {
 		c.outputUrgent(h, seq)
 	}
-	if n > 0 {
-		c.snd.q.read(seq-c.snd.una, p[hlen:])
+	if feature.FastSum {
+		c.fillSum(p, hlen, seq-c.snd.una)
+	} else {
+		if n > 0 {
+			c.snd.q.read(seq-c.snd.una, p[hlen:])
+		}
+		c.sum(p)
 	}
-	c.sum(p)
 	r.acked, r.acks = r.nxt, 0
 	c.timer.ackAt = pkt.Never
 }

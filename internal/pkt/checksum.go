@@ -4,8 +4,8 @@ import "github.com/bonsainet/bonsai/internal/feature"
 
 // Sum adds the bytes of b, taken as big-endian 16-bit words, to acc: a partial
 // Internet checksum (RFC 1071). An odd last byte counts as if a zero followed,
-// so only the last piece of a packet may have an odd length. At most 65,535
-// pieces can be added up before Checksum.
+// so only the last piece of a packet may have an odd length. A piece has at most
+// 65,535 bytes, and at most 65,535 pieces can be added up before Checksum.
 func Sum(acc uint32, b []byte) uint32 {
 	if feature.FastSum {
 		return acc + sumWords(b)

@@ -1,6 +1,7 @@
 package pkt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
@@ -154,4 +155,30 @@ func BenchmarkSum(b *testing.B) {
 			}
 		})
 	}
+}
+
+func TestCopySumCopiesAndAddsUp(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	mem := random(r, 70000)
+	dst := make([]byte, 70000+2)
+	for _, n := range append(lengths(300), 511, 1448, 4088, 8999, 65503, 65504, 65535) {
+		for _, at := range []int{0, 1, 7, 16} {
+			clear(dst)
+			src := mem[at : at+n]
+			acc := r.Uint32() >> 8
+			if got, want := fold(acc+CopySum(dst[1:1+n], src)), naiveSum(acc, src); !equal(got, want) {
+				t.Fatalf("%d bytes at %d: %#x, want %#x", n, at, got, want)
+			}
+			if !bytes.Equal(dst[1:1+n], src) || dst[0] != 0 || dst[1+n] != 0 {
+				t.Fatalf("%d bytes at %d: not what was to be copied", n, at)
+			}
+		}
+	}
+}
+
+func lengths(n int) (v []int) {
+	for i := range n {
+		v = append(v, i)
+	}
+	return v
 }

@@ -1,46 +1,52 @@
 package pkt
 
-import (
-	"math/bits"
-)
+import "math/bits"
 
-// sumWords is Sum eight bytes at a time: the one's complement sum does not care
-// in which byte order it is computed, as long as the result is swapped back
-// (RFC 1071 section 2B).
+// sumWords is Sum of many bytes at a time: the one's complement sum does not care in
+// which byte order it is computed, as long as the result is swapped back (RFC 1071
+// section 2B).
 func sumWords(b []byte) uint32 {
-	var s, c uint64
-	for len(b) >= 64 {
-		s, c = bits.Add64(s, LittleEndian.Uint64(b), 0)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[8:]), c)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[16:]), c)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[24:]), c)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[32:]), c)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[40:]), c)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[48:]), c)
-		s, c = bits.Add64(s, LittleEndian.Uint64(b[56:]), c)
-		s += c
-		b = b[64:]
+	s := uint32(0)
+	if n := len(b) &^ 31; n >= 64 { // below, the call costs more than it saves
+		s = sumBlocks(&b[0], n)
+		b = b[n:]
 	}
+	return sumRest(s, b)
+}
+
+// CopySum copies src to dst, which is as long, and returns the Sum of it: one pass
+// over memory for both.
+func CopySum(dst, src []byte) uint32 {
+	s := uint32(0)
+	if n := len(src) &^ 31; n > 0 {
+		s = copySumBlocks(&dst[:n][0], &src[0], n)
+		dst, src = dst[n:], src[n:]
+	}
+	copy(dst, src)
+	return sumRest(s, src)
+}
+
+// sumRest adds the bytes of b, which are few, to s, a sum of little-endian words, and
+// returns both as Sum does.
+//
+//go:noinline
+func sumRest(s uint32, b []byte) uint32 {
+	acc := uint64(s)
 	for len(b) >= 8 {
-		s, c = bits.Add64(s, LittleEndian.Uint64(b), 0)
-		s += c
+		w := LittleEndian.Uint64(b)
+		acc += w>>32 + w&0xffffffff
 		b = b[8:]
 	}
-	var w uint64 // the last 7 bytes at most
 	if len(b) >= 4 {
-		w = uint64(LittleEndian.Uint32(b))
+		acc += uint64(LittleEndian.Uint32(b))
 		b = b[4:]
 	}
 	if len(b) >= 2 {
-		w += uint64(LittleEndian.Uint16(b))
+		acc += uint64(LittleEndian.Uint16(b))
 		b = b[2:]
 	}
 	if len(b) > 0 {
-		w += uint64(b[0])
+		acc += uint64(b[0])
 	}
-	s, c = bits.Add64(s, w, 0)
-	s += c
-	s = s>>32 + s&0xffffffff
-	s = s>>32 + s&0xffffffff
-	return uint32(bits.ReverseBytes16(fold(uint32(s))))
+	return uint32(bits.ReverseBytes16(fold(uint32(acc>>16 + acc&0xffff))))
 }
