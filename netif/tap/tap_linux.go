@@ -184,7 +184,7 @@ func (d *Device) write(fd uintptr) bool {
 		var err error
 		if !fits(frame, mtu) {
 			err = syscall.EMSGSIZE
-		} else if _, err = syscall.Write(int(fd), frame); err == syscall.EINTR {
+		} else if _, err = transfer(syscall.SYS_WRITE, fd, frame); err == syscall.EINTR {
 			continue
 		}
 		if err != nil && d.tx.err == nil {
@@ -238,7 +238,7 @@ func (d *Device) read(fd uintptr) bool {
 	mtu := d.MTU()
 	for d.rx.n < len(d.rx.bufs) {
 		b := d.rx.bufs[d.rx.n]
-		n, err := syscall.Read(int(fd), b.Space())
+		n, err := transfer(syscall.SYS_READ, fd, b.Space())
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
@@ -254,6 +254,20 @@ func (d *Device) read(fd uintptr) bool {
 		}
 	}
 	return true
+}
+
+// transfer reads or writes a frame. The file never blocks, so that the scheduler need
+// not know of the call: else it may take the processor away in the middle of one, and
+// waking another thread for it costs more than the call.
+func transfer(call, fd uintptr, frame []byte) (int, error) {
+	if len(frame) == 0 {
+		return 0, syscall.EINVAL
+	}
+	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&frame[0])), uintptr(len(frame)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // Close closes the device and wakes Recv. The kernel's interface vanishes, unless
