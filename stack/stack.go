@@ -253,7 +253,7 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 		}
 		next = min(next, s.trimAt)
 	}
-	next = min(next, s.tcp.pollTimeWait(now), s.timers.next())
+	next = min(next, s.tcp.pollTimeWait(now), s.nextTimer())
 	for _, ifc := range s.ifaces {
 		s.flush(ifc)
 	}

@@ -240,7 +240,7 @@ func (s *Stack) output(c *Conn) {
 	case c.State() == tcp.TimeWait:
 		s.tcp.remove(s, c)
 		s.tcp.addTimeWait(s, c.Conn.TimeWait(s.now))
-	default:
+	case hashed:
 		s.timers.set(c, c.Deadline())
 	}
 }

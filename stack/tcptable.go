@@ -118,7 +118,9 @@ func (t *tcpTable) remove(s *Stack, c *Conn) {
 		t.orphans--
 	}
 	c.is &^= isHashed | isOrphan
-	s.timers.remove(c)
+	if hashed {
+		s.timers.remove(c)
+	}
 	c.path = path{}
 }
 

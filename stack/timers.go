@@ -7,7 +7,7 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 // moves out, as with every ACK, leaves the entry where it is; the timer then
 // fires early, finds nothing due and takes its new place.
 //
-// In minimal, which has few connections, it is no heap but a list without order.
+// Minimal, which has few connections, does without: it asks each of them.
 type timerHeap struct {
 	v []timerEntry
 }
@@ -19,24 +19,10 @@ type timerEntry struct {
 
 // next returns when the first timer fires.
 func (h *timerHeap) next() pkt.Time {
-	if i := h.first(); i < len(h.v) {
-		return h.v[i].at
+	if len(h.v) == 0 {
+		return pkt.Never
 	}
-	return pkt.Never
-}
-
-// first returns the position of the timer that fires first, if there is one.
-func (h *timerHeap) first() int {
-	if hashed {
-		return 0
-	}
-	k := 0
-	for i := range h.v {
-		if h.v[i].at < h.v[k].at {
-			k = i
-		}
-	}
-	return k
+	return h.v[0].at
 }
 
 // set makes c's timer fire at at or earlier.
@@ -69,14 +55,12 @@ func (h *timerHeap) remove(c *Conn) {
 		return
 	}
 	h.down(i, last)
-	if hashed {
-		h.up(int(last.c.timer)-1, last)
-	}
+	h.up(int(last.c.timer)-1, last)
 }
 
 // up puts e at i or nearer to the root.
 func (h *timerHeap) up(i int, e timerEntry) {
-	for hashed && i > 0 {
+	for i > 0 {
 		p := (i - 1) / 4
 		if h.v[p].at <= e.at {
 			break
@@ -89,7 +73,7 @@ func (h *timerHeap) up(i int, e timerEntry) {
 
 // down puts e at i or nearer to the leaves.
 func (h *timerHeap) down(i int, e timerEntry) {
-	for k := 4*i + 1; hashed && k < len(h.v); k = 4*i + 1 {
+	for k := 4*i + 1; k < len(h.v); k = 4*i + 1 {
 		for j := k + 1; j < min(4*i+5, len(h.v)); j++ {
 			if h.v[j].at < h.v[k].at {
 				k = j
@@ -112,22 +96,45 @@ func (h *timerHeap) put(i int, e timerEntry) {
 
 // runTimers lets every connection whose deadline has come do what is due.
 func (s *Stack) runTimers() {
+	if !hashed {
+		for c := s.tcp.buckets[0]; c != nil; c = c.hash {
+			if c.Deadline() <= s.now {
+				s.timeout(c)
+			}
+		}
+		return
+	}
 	h := &s.timers
 	for h.next() <= s.now {
-		i := h.first()
-		c := h.v[i].c
+		c := h.v[0].c
 		at := c.Deadline()
-		switch {
-		case at > s.now && at != pkt.Never:
-			h.down(i, timerEntry{at, c})
+		if at > s.now && at != pkt.Never {
+			h.down(0, timerEntry{at, c})
 			continue
-		case at <= s.now:
-			c.Conn.Timeout(s.now)
-			s.advise(c)
-			s.touch(c)
+		}
+		if at <= s.now {
+			s.timeout(c)
 		}
 		h.remove(c)
 	}
+}
+
+// nextTimer returns when the first connection's deadline is, or earlier.
+func (s *Stack) nextTimer() pkt.Time {
+	if hashed {
+		return s.timers.next()
+	}
+	next := pkt.Never
+	for c := s.tcp.buckets[0]; c != nil; c = c.hash {
+		next = min(next, c.Deadline())
+	}
+	return next
+}
+
+func (s *Stack) timeout(c *Conn) {
+	c.Conn.Timeout(s.now)
+	s.advise(c)
+	s.touch(c)
 }
 
 // advise doubts the way to a peer that has not answered three times (R1): "pass

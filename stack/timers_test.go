@@ -39,7 +39,7 @@ func TestTimerHeapAgainstAList(t *testing.T) {
 		if h.next() != first || len(h.v) != n {
 			t.Fatalf("step %d: first at %d of %d, want %d of %d", step, h.next(), len(h.v), first, n)
 		}
-		for i := 1; hashed && i < len(h.v); i++ {
+		for i := 1; i < len(h.v); i++ {
 			if h.v[(i-1)/4].at > h.v[i].at {
 				t.Fatalf("step %d: %d is before its parent", step, i)
 			}
