@@ -102,6 +102,7 @@ type Interface struct {
 
 	Name       string                                  // at most 15 bytes
 	TxQueueLen int32                                   // frames; only remembered
+	Gone       bool                                    // Dev receives no more: never IFF_RUNNING again
 	Capture    func(now Time, frame []byte, sent bool) // feature pcap: sees every frame
 	ACD        unsafe.Pointer                          // *ACD: feature acd, conflict detection while it runs
 }

@@ -399,11 +399,10 @@ func (s *bonsaiSock) sendUDP(c *Call) {
 
 func (s *bonsaiSock) shutdown(how int) int {
 	if s.udp != nil {
-		if !s.udp.Connected() {
+		if !s.udpOpen {
 			return int(errno.ENOTCONN)
 		}
-		s.udp.Flags |= map[int]udp.Flags{0: udp.ShutRd, 1: udp.ShutWr, 2: udp.ShutRd | udp.ShutWr}[how]
-		return 0
+		return int(s.udp.Shutdown(how))
 	}
 	if e := s.established(); e != 0 {
 		return int(e)

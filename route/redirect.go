@@ -1,6 +1,9 @@
 package route
 
-import "github.com/bonsainet/bonsai/ipv4"
+import (
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+)
 
 // Routes that ICMP redirects made (RTF_DYNAMIC) are advice: they make room for
 // others, and go when their gateway does not answer.
@@ -14,6 +17,24 @@ func (t *Table) makeRoom() bool {
 		}
 	}
 	return false
+}
+
+// Expire removes the dynamic routes whose time has come, and returns when the next one's
+// does: pkt.Never if there is none.
+func (t *Table) Expire(now pkt.Time) (next pkt.Time) {
+	next = pkt.Never
+	for at := &t.first; *at != nil; {
+		switch e := *at; {
+		case e.Expire == 0:
+			at = &e.next
+		case e.Expire <= now:
+			t.remove(at)
+		default:
+			next = min(next, e.Expire)
+			at = &e.next
+		}
+	}
+	return next
 }
 
 // DelRedirects removes the dynamic routes through gateway gw, which does not

@@ -9,6 +9,7 @@ package route
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
@@ -21,7 +22,7 @@ const (
 	RTF_MODIFIED = 0x0020 // changed by an ICMP redirect
 	RTF_MTU      = 0x0040 // MTU is set
 	RTF_WINDOW   = 0x0080 // Window is set
-	RTF_IRTT     = 0x0100 // IRTT is set
+	RTF_IRTT     = 0x0100 // an initial round trip time, which like Linux nobody uses
 	RTF_REJECT   = 0x0200 // destinations are refused with EHOSTUNREACH
 )
 
@@ -63,8 +64,8 @@ type Route struct {
 	Ifindex int32       // interface to send through; 0 only with RTF_REJECT
 	Metric  uint32      // among routes of equal length the least one wins
 	MTU     uint32      // bytes; 0: the interface's
-	Window  uint32      // clamp on the receive window in bytes; 0: none
-	IRTT    uint32      // initial round trip time in ms; 0: unknown
+	Window  uint32      // clamp on TCP's receive window in bytes; 0: none
+	Expire  pkt.Time    // when it goes, of one with RTF_DYNAMIC; 0: never
 	Dst     ipv4.Prefix // without bits behind its length
 	Scope   uint8
 	Flags   uint16 // RTF_...

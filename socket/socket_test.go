@@ -798,3 +798,55 @@ func TestIdleStackHeap(t *testing.T) {
 		s.Close()
 	})
 }
+
+// broken is a device that is pulled out.
+type broken struct {
+	netif.Device
+	gone chan struct{}
+}
+
+func (d *broken) Recv([]*netif.Buf) (int, error) {
+	<-d.gone
+	return 0, errno.EIO
+}
+func (d *broken) Send([]*netif.Buf) error { return nil }
+func (d *broken) Close() error            { return nil }
+func (d *broken) MTU() int                { return 1500 }
+func (d *broken) HardwareAddr() netif.MAC { return netif.MAC{2, 0, 0, 0, 0, 1} }
+
+// Nobody waits for a link that is gone.
+func TestDeviceThatFailsTakesItsInterfaceDown(t *testing.T) {
+	s := New(stack.Config{Seed: 1}, wall.New())
+	defer s.Close()
+	d := &broken{gone: make(chan struct{})}
+	if _, err := s.Attach("eth0", d); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		req uint32
+		arg *stack.Ifreq
+	}{
+		{stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}},
+		{stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "eth0", Flags: netif.IFF_UP}},
+	} {
+		if err := s.Ioctl(c.req, c.arg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := make(chan error)
+	go func() {
+		_, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}, 0)
+		failed <- err
+	}()
+	for n := 0; n == 0; { // until it has sent its SYN
+		s.Do(func(e *stack.Stack) { n = e.Usage().Conns })
+		runtime.Gosched()
+	}
+	close(d.gone)
+	if err := <-failed; err != errno.ENETDOWN {
+		t.Errorf("dial: %v", err)
+	}
+	if _, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}, 0); err != errno.ENETUNREACH {
+		t.Errorf("dial again: %v", err)
+	}
+}

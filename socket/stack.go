@@ -102,15 +102,16 @@ func (s *Stack) lock() { s.mu.Lock() }
 //go:noinline
 func (s *Stack) unlock() { s.mu.Unlock() }
 
-// pump takes in what dev receives, until it is closed.
+// pump takes in what dev receives, until it is closed, or gone: then the interface goes down.
 func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
 	for {
 		n, err := dev.Recv(bufs)
-		if err != nil {
-			return
-		}
 		s.mu.Lock()
-		if s.closed {
+		if err != nil && !s.closed {
+			s.eng.DeviceGone(s.clock.Now(), ifindex)
+			s.run()
+		}
+		if err != nil || s.closed {
 			s.mu.Unlock()
 			return
 		}

@@ -3,6 +3,7 @@ package stack
 import (
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/route"
@@ -164,13 +165,35 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 	if changed&netif.IFF_UP == 0 {
 		return
 	}
-	i.Flags |= netif.IFF_RUNNING
+	if !i.Gone {
+		i.Flags |= netif.IFF_RUNNING
+	}
 	if i.Flags&netif.IFF_LOOPBACK != 0 {
 		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8), Scope: route.ScopeHost})
 	}
 	for a := i.Addrs; a != nil; a = a.Next {
 		s.connect(i, a, true)
 	}
+}
+
+// DeviceGone says that the device of interface ifindex receives no more. The interface counts
+// an error and goes down, its routes with it: what is sent fails with ENETUNREACH, and
+// connections by way of it learn of ENETDOWN, which ends those that are being opened. It may be
+// brought up again, but is never IFF_RUNNING.
+func (s *Stack) DeviceGone(now pkt.Time, ifindex int) {
+	s.now = now
+	i := s.ifaces[ifindex-1]
+	i.Stats.RxErrors++
+	i.Gone = true
+	for _, c := range s.tcp.buckets {
+		for ; c != nil; c = c.hash {
+			if c.path.via != 0 && c.path.ifc(s) == i {
+				c.Conn.Unreachable(errno.ENETDOWN)
+				s.touch(c)
+			}
+		}
+	}
+	s.setFlags(i, i.Flags&^netif.IFF_UP)
 }
 
 // setMTU sets the largest packet, in bytes, within what IPv4 and the device

@@ -2,12 +2,14 @@ package stack
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/tcp"
 )
 
@@ -416,5 +418,76 @@ func TestConnectToItself(t *testing.T) {
 	p.run(200*pkt.Second, nil)
 	if p.s[0].tcp.n != 0 || p.s[0].mem.Used() != 0 {
 		t.Errorf("%s: %d connections, %d bytes left", c.State(), p.s[0].tcp.n, p.s[0].mem.Used())
+	}
+}
+
+// RFC 1122 section 2.3.2.1: what TCP hears from beyond spares the neighbour the question.
+func TestC04ForwardProgressSparesARP(t *testing.T) {
+	for _, progress := range []bool{true, false} {
+		h := newHost(t, 1)
+		n := h.s.ifaces[1].Neigh.Find(a0(2))
+		c, p := h.open(ep(a0(2), 80), []byte{2, 4, 5, 180})
+		n.State = netif.StateStale
+		c.Write([]byte("abc"))
+		h.poll()
+		h.sent = nil
+		if n.State != netif.StateDelay {
+			t.Fatalf("state %#x", n.State)
+		}
+		if progress {
+			p.ack += 3
+		}
+		h.recv(p.seg(tcp.ACK, nil, "")) // else it only shows that we hear them
+		if got := n.State == netif.StateReachable; got != progress {
+			t.Errorf("progress %v: state %#x", progress, n.State)
+		}
+		h.sent = nil
+		h.advance(6 * pkt.Second)
+		asked := false
+		for _, f := range h.sent {
+			asked = asked || strings.Contains(h.text(f), "arp who-has")
+		}
+		if h.sent = nil; asked == progress {
+			t.Errorf("progress %v: asked %v", progress, asked)
+		}
+		c.Abort()
+		h.poll()
+		h.sent = nil
+		h.seen = h.s.Drops
+	}
+}
+
+// A device that receives no more takes its interface down, and everybody learns.
+func TestDeviceGone(t *testing.T) {
+	h := newHost(t, 2)
+	c, _ := h.open(ep(a0(2), 80), []byte{2, 4, 5, 180})
+	other := h.dial(ep(a1(2), 80))
+	opening := h.dial(ep(a0(3), 80))
+	u := h.udp(ep(ipv4.Any, 1000))
+	h.sent = nil
+	h.s.DeviceGone(h.now, eth0)
+	h.poll()
+	if e := opening.Err(); e != errno.ENETDOWN || opening.State() != tcp.Closed {
+		t.Errorf("a connection that is being opened: %v, %s", e, opening.State())
+	}
+	if e := c.SoftErr(); e != errno.ENETDOWN || c.State() != tcp.Established {
+		t.Errorf("an open one: %v, %s", e, c.State())
+	}
+	if other.SoftErr() != 0 {
+		t.Errorf("one elsewhere: %v", other.SoftErr())
+	}
+	h.sendTo(u, "x", ep(a0(2), 7), errno.ENETUNREACH)
+	if err := h.s.Connect(h.now, func() *Conn { c := new(Conn); c.Init(h.s); return c }(), ipv4.Endpoint{}, ep(a0(2), 80)); err != errno.ENETUNREACH {
+		t.Errorf("a new one: %v", err)
+	}
+	r := &Ifreq{Name: "eth0"}
+	h.ioctl(SIOCGIFFLAGS, r)
+	if r.Flags&(netif.IFF_UP|netif.IFF_RUNNING) != 0 || h.s.ifaces[1].Stats.RxErrors != 1 {
+		t.Errorf("flags %#x, %d errors", r.Flags, h.s.ifaces[1].Stats.RxErrors)
+	}
+	h.flags("eth0", true)
+	h.ioctl(SIOCGIFFLAGS, r)
+	if r.Flags&netif.IFF_UP == 0 || r.Flags&netif.IFF_RUNNING != 0 {
+		t.Errorf("flags %#x", r.Flags)
 	}
 }

@@ -60,6 +60,7 @@ func (s *Stack) unreachable(q *ipv4.Quote, e errno.Errno, hard bool) ipv4.Drop {
 	if e == 0 {
 		return ipv4.DropICMPCode
 	}
+	raw := feature.RawSock && s.raw != nil && s.rawError(q, e, hard)
 	local, remote := ipv4.Endpoint{Addr: q.Src, Port: q.SrcPort}, ipv4.Endpoint{Addr: q.Dst, Port: q.DstPort}
 	switch q.Proto {
 	case ipv4.ProtoTCP:
@@ -75,6 +76,9 @@ func (s *Stack) unreachable(q *ipv4.Quote, e errno.Errno, hard bool) ipv4.Drop {
 			}
 			return ipv4.DropNone
 		}
+	}
+	if raw {
+		return ipv4.DropNone
 	}
 	return ipv4.DropICMPNoSocket
 }

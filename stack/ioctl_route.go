@@ -20,7 +20,7 @@ type Rtentry struct {
 	Dev     string   // rt_dev: interface or alias; "": found by the gateway
 	MTU     uint64   // rt_mtu (rt_mss), bytes, with RTF_MTU
 	Window  uint64   // rt_window, bytes, with RTF_WINDOW
-	IRTT    uint16   // rt_irtt, ms, with RTF_IRTT
+	IRTT    uint16   // rt_irtt, ms, with RTF_IRTT: only taken, as by Linux
 }
 
 // ioctlRoute adds or deletes a route.
@@ -137,9 +137,6 @@ func (s *Stack) addRoute(r *route.Route, e *Rtentry) errno.Errno {
 		}
 		if e.Flags&route.RTF_WINDOW != 0 {
 			r.Window = uint32(e.Window)
-		}
-		if e.Flags&route.RTF_IRTT != 0 {
-			r.IRTT = uint32(e.IRTT)
 		}
 	}
 	return s.routes.Add(r)

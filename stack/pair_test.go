@@ -216,3 +216,36 @@ func TestPairSurvivesLoss(t *testing.T) {
 		t.Log("seed", seed, "done at", p.now/pkt.Millisecond, "ms")
 	}
 }
+
+// What is written must not take the memory that receive windows have promised: else a peer's
+// segments are dropped that it was asked for, and each costs a timeout.
+func TestBulkBothWaysInLittleMemory(t *testing.T) {
+	const n = 400_000
+	p := newPair(t, Config{Memory: 24 * pkt.ChunkSize, RcvBuf: 16 * pkt.ChunkSize, SndBuf: 16 * pkt.ChunkSize}, 1500, pkt.Millisecond)
+	a, b := p.connect(80)
+	start := p.now
+	var sent, got [2]int
+	buf := make([]byte, 4096)
+	for end := p.now + 600*pkt.Second; got[0] < n || got[1] < n; {
+		for i, c := range []*Conn{a, b} {
+			for sent[i] < n {
+				k, _ := c.Write(buf[:min(len(buf), n-sent[i])])
+				if sent[i] += k; k == 0 {
+					break
+				}
+			}
+			for k := 1; k > 0; {
+				k, _ = c.Read(buf)
+				got[i] += k
+			}
+		}
+		if !p.step(end) {
+			t.Fatalf("stalled: %v sent, %v received", sent, got)
+		}
+	}
+	lost := p.s[0].Drops[ipv4.DropMemory] + p.s[1].Drops[ipv4.DropMemory]
+	t.Logf("%d ms, %d segments dropped for want of memory", (p.now-start)/pkt.Millisecond, lost)
+	if took := p.now - start; took > 3*pkt.Second {
+		t.Errorf("%d ms, %d segments dropped for want of memory", took/pkt.Millisecond, lost)
+	}
+}

@@ -66,7 +66,6 @@ func TestRawPing(t *testing.T) {
 	h.recv(icmpPacket(a0(2), a0(1), 3, 1, 0, b), echo(a0(2), a0(1), "x"))
 	h.gotRaw(r, nil)
 	h.want("m2 198.18.0.1 > 198.18.0.2 icmp 0/0 00070009 len 1") // the stack answers all the same
-	h.drops(ipv4.DropICMPNoSocket, 1)
 	// Ourselves.
 	h.sendRaw(r, echo(a0(1), a0(1), "me").payload, a0(1), 0)
 	h.poll()
@@ -245,4 +244,46 @@ func TestRawNeedsPrivilege(t *testing.T) {
 	if err := h.s.OpenRaw(r); err != errno.EINVAL {
 		t.Errorf("opened twice: %v", err)
 	}
+}
+
+// RFC 1122 section 3.2.2: errors go to whoever sent, raw sockets included.
+func TestC32ErrorsReachRawSockets(t *testing.T) {
+	h := newHost(t, 1)
+	any := h.raw(&Raw{Proto: 99})
+	asks := h.raw(&Raw{Proto: 99, RecvErr: true})
+	to := h.raw(&Raw{Proto: 99, Remote: a0(2)})
+	other := h.raw(&Raw{Proto: 99, Remote: a0(3)})
+	ping := h.raw(&Raw{Proto: 1, RecvErr: true})
+	h.sendRaw(to, []byte("some data"), a0(2), 0)
+	q := h.take()
+	errs := func(want ...errno.Errno) {
+		t.Helper()
+		for i, r := range []*Raw{any, asks, to, other, ping} {
+			if _, e := r.RecvFrom(make([]byte, 100), new(udp.Meta)); e != want[i] && !(e == errno.EAGAIN && want[i] == 0) {
+				t.Errorf("socket %d: %v, want %v", i, e, want[i])
+			}
+		}
+	}
+	gotIt := func() { // the message itself is ICMP, which ping receives
+		t.Helper()
+		if n, e := ping.RecvFrom(make([]byte, 100), new(udp.Meta)); n == 0 || e != 0 {
+			t.Errorf("ping: %d, %v", n, e)
+		}
+	}
+	h.recv(icmpPacket(a0(2), a0(1), 3, 2, 0, quote(q))) // protocol unreachable: hard
+	gotIt()
+	errs(0, errno.ENOPROTOOPT, errno.ENOPROTOOPT, 0, 0)
+	h.recv(icmpPacket(a0(2), a0(1), 3, 1, 0, quote(q))) // host unreachable: soft
+	gotIt()
+	if _, e := asks.SendTo(h.now, []byte("x"), a0(2)); e != errno.EHOSTUNREACH {
+		t.Errorf("send: %v", e)
+	}
+	errs(0, 0, 0, 0, 0)
+	if e := h.events(asks); e != tcpReadWrite {
+		t.Errorf("events %#x", e)
+	}
+	h.recv(icmpPacket(a0(2), a0(1), 3, 1, 0, append(quote(q)[:9], append([]byte{98}, quote(q)[10:]...)...)))
+	gotIt()
+	errs(0, 0, 0, 0, 0)
+	h.drops(ipv4.DropICMPNoSocket, 1)
 }

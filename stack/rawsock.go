@@ -28,6 +28,11 @@ type Raw struct {
 	RcvBuf  uint32 // bytes
 	// Broadcast allows sending to broadcast addresses (SO_BROADCAST).
 	Broadcast bool
+	// RecvErr makes the next call return what ICMP says about what was sent (IP_RECVERR):
+	// else only hard errors are reported, and only with a Remote, as Linux has it.
+	RecvErr bool
+	// SoftErr is the pending error, which the next call returns and clears (SO_ERROR).
+	SoftErr Errno
 
 	stack *Stack
 	next  *Raw
@@ -86,8 +91,35 @@ func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken 
 	return taken
 }
 
+// rawError tells the sockets that may have sent q of error e, and reports whether there was
+// one: "The Internet layer MUST pass [...] ICMP error messages [...] to the appropriate
+// transport protocol" (RFC 1122 section 3.2.2), and a raw socket stands for one.
+func (s *Stack) rawError(q *ipv4.Quote, e errno.Errno, hard bool) (told bool) {
+	for r := rawOf(s).head; r != nil; r = r.next {
+		if r.Proto != q.Proto || !r.Local.IsAny() && r.Local != q.Src || !r.Remote.IsAny() && r.Remote != q.Dst {
+			continue
+		}
+		told = true
+		if r.RecvErr || hard && !r.Remote.IsAny() {
+			r.SoftErr = e
+			s.notify(&r.Sock, tcpReadWrite)
+		}
+	}
+	return told
+}
+
+// takeError returns the pending error and clears it.
+func (r *Raw) takeError() Errno {
+	e := r.SoftErr
+	r.SoftErr = 0
+	return e
+}
+
 // RecvFrom takes the next packet, from its IPv4 header on: see UDP.RecvFrom.
 func (r *Raw) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
+	if e := r.takeError(); e != 0 {
+		return 0, e
+	}
 	n, ok := r.queue.Pop(&r.stack.mem, m, p)
 	if !ok {
 		return 0, errno.EAGAIN
@@ -105,6 +137,9 @@ func (r *Raw) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
 func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 	s := r.stack
 	s.now = now
+	if e := r.takeError(); e != 0 {
+		return 0, e
+	}
 	if dst.IsAny() {
 		if dst = r.Remote; dst.IsAny() {
 			return 0, errno.EDESTADDRREQ

@@ -1,10 +1,23 @@
 package stack
 
 import (
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/route"
 )
+
+// redirectLife is how long a redirect counts: then its sender is asked again, which may know
+// better by now. Linux's ip_rt_gc_timeout.
+const redirectLife = 5 * pkt.Minute
+
+// pollRedirects forgets the old ones.
+func (s *Stack) pollRedirects() pkt.Time {
+	if s.redirectAt <= s.now {
+		s.redirectAt = s.routes.Expire(s.now)
+	}
+	return s.redirectAt
+}
 
 // inputRedirect takes a better way to one destination: "A Redirect message SHOULD
 // be silently discarded if the new gateway address it specifies is not on the
@@ -32,6 +45,7 @@ func (s *Stack) inputRedirect(ifc *netif.Interface, h *ipv4.Header, m *ipv4.ICMP
 	n := route.Route{
 		Dst: ipv4.Prefix{Addr: q.Dst, Bits: 32}, Gateway: gw, Ifindex: ifc.Index, Src: r.Src,
 		Flags: route.RTF_UP | route.RTF_GATEWAY | route.RTF_HOST | route.RTF_DYNAMIC, Proto: route.ProtoRedirect,
+		Expire: s.now + redirectLife,
 	}
 	if r.Flags&route.RTF_DYNAMIC != 0 {
 		n.Flags |= route.RTF_MODIFIED
@@ -40,5 +54,6 @@ func (s *Stack) inputRedirect(ifc *netif.Interface, h *ipv4.Header, m *ipv4.ICMP
 	if s.routes.Add(&n) != 0 {
 		return ipv4.DropICMPRedirect
 	}
+	s.redirectAt = min(s.redirectAt, n.Expire)
 	return ipv4.DropNone
 }

@@ -287,3 +287,23 @@ func TestC55ConnectRefusesWhatIsNoHost(t *testing.T) {
 	h.wantNothing()
 	_ = netif.IFF_UP
 }
+
+func TestC23RedirectsExpire(t *testing.T) {
+	if !feature.Redirect {
+		t.Skip("needs feature redirect")
+	}
+	h := newHost(t, 1)
+	h.defaultRoute()
+	u := h.udp(ep(ipv4.Any, 1000))
+	h.sendTo(u, "x", ep(far, 7), 0)
+	h.recv(redirect(a0(4), a0(3), 1, quote(h.take())))
+	h.advance(4 * pkt.Minute)
+	h.sendTo(u, "x", ep(far, 7), 0)
+	h.want(`m3 198.18.0.1:1000 > 198.19.5.5:7 udp "x"`)
+	h.advance(61 * pkt.Second)
+	if h.s.routes.Len() != 2 {
+		t.Errorf("%d routes", h.s.routes.Len())
+	}
+	h.sendTo(u, "x", ep(far, 7), 0)
+	h.want(`m4 198.18.0.1:1000 > 198.19.5.5:7 udp "x"`)
+}

@@ -41,9 +41,13 @@ const (
 	SIOCOUTQ = 0x5411 // bytes not acknowledged
 )
 
+// Buffer sizes are bytes of data. As Linux does, setsockopt sets twice what it is given, which
+// there allows for overhead, and getsockopt returns that: so here it returns twice the bytes of
+// data. The least are Linux's too.
 const (
-	minBuf = 2048
-	maxBuf = 1 << 30 // the largest window there is (RFC 7323 section 2.3)
+	minRcvBuf = 2304 / 2
+	minSndBuf = 4608 / 2
+	maxBuf    = 1<<30 - 1 // the largest window there is (RFC 7323 section 2.3)
 )
 
 // isReuse is SO_REUSEADDR of a connection.
@@ -55,12 +59,12 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 	o := &c.Options
 	switch level<<16 | name {
 	case SOL_SOCKET<<16 | SO_SNDBUF:
-		o.SndBuf = uint32(min(max(v, minBuf), maxBuf))
+		o.SndBuf = uint32(min(max(v, minSndBuf), maxBuf))
 		if feature.Autotune {
 			c.LockSndBuf()
 		}
 	case SOL_SOCKET<<16 | SO_RCVBUF:
-		o.RcvBuf = uint32(min(max(v, minBuf), maxBuf))
+		o.RcvBuf = uint32(min(max(v, minRcvBuf), maxBuf))
 		if feature.Autotune {
 			c.LockRcvBuf()
 		}
@@ -124,9 +128,9 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 	case SOL_SOCKET<<16 | SO_ERROR:
 		return int(c.Err()), 0
 	case SOL_SOCKET<<16 | SO_SNDBUF:
-		return int(o.SndBuf), 0
+		return int(2 * o.SndBuf), 0
 	case SOL_SOCKET<<16 | SO_RCVBUF:
-		return int(o.RcvBuf), 0
+		return int(2 * o.RcvBuf), 0
 	case SOL_SOCKET<<16 | SO_LINGER:
 		return int(o.Linger), 0
 	case SOL_SOCKET<<16 | SO_RCVLOWAT:
@@ -165,7 +169,7 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 func (u *UDP) SetOption(level, name, v int) Errno {
 	switch level<<16 | name {
 	case SOL_SOCKET<<16 | SO_RCVBUF:
-		u.RcvBuf = uint32(min(max(v, minBuf), maxBuf))
+		u.RcvBuf = uint32(min(max(v, minRcvBuf), maxBuf))
 	case SOL_SOCKET<<16 | SO_SNDBUF: // nothing is queued
 	case SOL_SOCKET<<16 | SO_BROADCAST:
 		u.setFlag(udp.Broadcast, v)
@@ -207,7 +211,7 @@ func (u *UDP) Option(level, name int) (v int, e Errno) {
 	case SOL_SOCKET<<16 | SO_ERROR:
 		return int(u.TakeError()), 0
 	case SOL_SOCKET<<16 | SO_RCVBUF:
-		return int(u.RcvBuf), 0
+		return int(2 * u.RcvBuf), 0
 	case SOL_SOCKET<<16 | SO_BROADCAST:
 		return btoi(u.Flags&udp.Broadcast != 0), 0
 	case SOL_SOCKET<<16 | SO_REUSEADDR:

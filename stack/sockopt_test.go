@@ -112,8 +112,8 @@ func TestBufferSizes(t *testing.T) {
 	u := h.udp(ipv4.Endpoint{})
 	for _, o := range []sockopts{c, u} {
 		for _, v := range []int{-1, 0, 1, 2047, 2048, 100000, 1 << 30, 1<<31 - 1} {
-			want := min(max(v, 2048), 1<<30)
 			for _, name := range []int{SO_RCVBUF, SO_SNDBUF} {
+				want := max(2*min(v, 1<<30-1), map[int]int{SO_RCVBUF: 2304, SO_SNDBUF: 4608}[name])
 				if e := o.SetOption(SOL_SOCKET, name, v); e != 0 {
 					t.Errorf("set %d: %v", v, e)
 				}

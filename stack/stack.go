@@ -117,7 +117,9 @@ type Stack struct {
 	pool   pkt.Pool   // of frames
 	mem    pkt.Memory // of the sockets' queues
 	trimAt pkt.Time   // when to look what of it is not needed
-	rng    uint64
+
+	redirectAt pkt.Time // feature redirect: when the next of its routes expires
+	rng        uint64
 
 	ids       ipv4.IDs
 	icmpLimit ipv4.Bucket
@@ -143,7 +145,7 @@ type Stack struct {
 // a Linux system that has just started.
 func New(cfg Config) *Stack {
 	cfg.setDefaults()
-	s := &Stack{cfg: cfg, rng: cfg.Seed}
+	s := &Stack{cfg: cfg, rng: cfg.Seed, redirectAt: pkt.Never}
 	if cfg.Seed == 0 {
 		s.rng = rand.Uint64()
 	}
@@ -226,6 +228,9 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 	}
 	if feature.PMTUD && s.pmtu != nil {
 		next = min(next, s.pollPMTU())
+	}
+	if feature.Redirect {
+		next = min(next, s.pollRedirects())
 	}
 	s.runTimers()
 	if s.tcp.env.Starved && !s.mem.Low() {

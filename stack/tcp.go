@@ -7,6 +7,7 @@ import (
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/tcp"
 )
 
@@ -285,7 +286,13 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 		if feature.Listen && listenerOf(c) != nil && s.full(c, seg) {
 			return ipv4.DropBacklog
 		}
+		una := c.Una()
 		d, reset = c.Conn.Input(s.now, seg)
+		// "Advice from the transport layer" that the neighbour forwards: no need to ask it
+		// (RFC 1122 section 2.3.2.1; Linux's dst_confirm).
+		if n := c.path.neigh; n != nil && n.State&(netif.StateDelay|netif.StateProbe) != 0 && c.Una() != una {
+			n.Confirm(s.now)
+		}
 		if s.touch(c); c.Overdue() {
 			s.output(c)
 		}

@@ -220,10 +220,30 @@ func (u *UDP) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
 		return 0, e
 	}
 	n, ok := u.Queue.Pop(&u.stack.mem, m, p)
-	if !ok {
+	if !ok && u.Flags&udp.ShutRd == 0 {
 		return 0, errno.EAGAIN
 	}
 	return n, 0
+}
+
+// Shutdown ends receiving (how 0), sending (1) or both (2), as shutdown(2) does: datagrams that
+// come later are dropped and RecvFrom returns 0 bytes when none is left; SendTo returns EPIPE.
+// It returns ENOTCONN without a peer and EINVAL for another how.
+func (u *UDP) Shutdown(how int) Errno {
+	switch {
+	case uint(how) > 2:
+		return errno.EINVAL
+	case !u.Connected():
+		return errno.ENOTCONN
+	}
+	if how != 1 {
+		u.Flags |= udp.ShutRd
+	}
+	if how != 0 {
+		u.Flags |= udp.ShutWr
+	}
+	u.stack.notify(&u.Sock, tcpReadWrite)
+	return 0
 }
 
 // Close frees the port and what was not read.

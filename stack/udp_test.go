@@ -448,3 +448,30 @@ func TestUDPInterfaceDownAndUp(t *testing.T) {
 	h.want(`m2 198.18.0.1:1001 > 198.18.0.2:7 udp "x"`)
 	_ = pkt.Second
 }
+
+func TestUDPShutdownAsKernel(t *testing.T) {
+	h := newHost(t, 1)
+	u := h.udp(ep(ipv4.Any, 1000))
+	if e := u.Shutdown(2); e != errno.ENOTCONN {
+		t.Error(e)
+	}
+	u.Connect(h.now, ep(a0(2), 7))
+	if e := u.Shutdown(3); e != errno.EINVAL {
+		t.Error(e)
+	}
+	h.recv(udpPacket(ep(a0(2), 7), ep(a0(1), 1000), "early"))
+	h.events(u)
+	if e := u.Shutdown(0); e != 0 || h.events(u)&tcpReadWrite == 0 {
+		t.Error(e)
+	}
+	h.recv(udpPacket(ep(a0(2), 7), ep(a0(1), 1000), "late"))
+	h.drops(ipv4.DropUDPBufferFull, 1)
+	h.got(u, "198.18.0.2:7 early")
+	if n, e := u.RecvFrom(make([]byte, 10), new(udp.Meta)); n != 0 || e != 0 {
+		t.Errorf("%d, %v", n, e)
+	}
+	h.sendTo(u, "x", ipv4.Endpoint{}, 0)
+	h.want(`m2 198.18.0.1:1000 > 198.18.0.2:7 udp "x"`)
+	u.Shutdown(1)
+	h.sendTo(u, "x", ipv4.Endpoint{}, errno.EPIPE)
+}

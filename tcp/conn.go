@@ -375,6 +375,10 @@ func (c *Conn) readable() uint32 {
 // Buffered returns the number of bytes that can be read (SIOCINQ).
 func (c *Conn) Buffered() int { return int(c.readable()) }
 
+// Una returns the oldest sequence number that the peer has not acknowledged: it moves when
+// what we send arrives.
+func (c *Conn) Una() uint32 { return c.snd.una }
+
 // Unacked returns the number of bytes written that the peer has not
 // acknowledged (SIOCOUTQ).
 func (c *Conn) Unacked() int {
@@ -420,6 +424,14 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 		c.flags |= flagWantWrite
 		c.env.Starved = true // no ACK will tell when to try again: Refill does
 		return 0, errno.EAGAIN
+	}
+	most := c.snd.q.span + c.env.Mem.SendSpare()
+	if c.snd.q.tail == nil {
+		most = max(most, pkt.ChunkLen)
+	}
+	if used+n > most {
+		n = most - min(most, used)
+		c.flags |= flagWantWrite
 	}
 	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
 		n = have - min(have, used)

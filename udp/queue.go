@@ -40,15 +40,23 @@ func (q *Queue) Count() int { return int(q.n) }
 // Size returns the bytes that the datagrams take of the receive buffer.
 func (q *Queue) Size() int { return int(q.size) }
 
+// frameRoom is what an Ethernet frame's datagram needs, in whole chunks.
+const frameRoom = (1500 + pkt.ChunkLen - 1) / pkt.ChunkLen * pkt.ChunkLen
+
 // Push appends a datagram, if with it the queue holds no more than limit bytes:
 // SO_RCVBUF, Overhead included. An empty queue takes any datagram, so that no
-// limit shuts one out for good. m.Len is set.
+// limit shuts one out for good. The last quarter of the memory is for empty queues, this
+// one's or TCP's, with up to a frame each. m.Len is set.
 func (q *Queue) Push(mem *pkt.Memory, limit int, m *Meta, payload []byte) ipv4.Drop {
 	need := Overhead + len(payload)
 	if q.n > 0 && int(q.size)+need > limit {
 		return ipv4.DropUDPBufferFull
 	}
-	if need-q.room() > int(mem.Left()) {
+	left := mem.Spare()
+	if q.n == 0 {
+		left = max(left, min(mem.Left(), frameRoom))
+	}
+	if need-q.room() > int(left) {
 		return ipv4.DropMemory
 	}
 	m.Len = uint16(len(payload))

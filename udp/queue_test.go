@@ -99,17 +99,17 @@ func TestQueueIsBoundedByTheReceiveBuffer(t *testing.T) {
 
 func TestQueueIsBoundedByTheStacksMemory(t *testing.T) {
 	var q, other Queue
-	mem := &pkt.Memory{Limit: 4*pkt.ChunkSize + 1}
+	mem := &pkt.Memory{Limit: 16*pkt.ChunkSize + 1} // of which a quarter is in reserve
 	push(t, &other, mem, 1<<20, "", ipv4.DropNone)
-	push(t, &q, mem, 1<<20, string(make([]byte, 3*pkt.ChunkLen-Overhead+1)), ipv4.DropMemory)
+	push(t, &q, mem, 1<<20, string(make([]byte, 11*pkt.ChunkLen-Overhead+1)), ipv4.DropMemory)
 	if q != (Queue{}) || mem.Used() != 1*pkt.ChunkSize {
 		t.Errorf("a refused datagram takes %d chunks", mem.Used()/pkt.ChunkSize)
 	}
-	push(t, &q, mem, 1<<20, string(make([]byte, 3*pkt.ChunkLen-Overhead)), ipv4.DropNone)
+	push(t, &q, mem, 1<<20, string(make([]byte, 11*pkt.ChunkLen-Overhead)), ipv4.DropNone)
 	push(t, &q, mem, 1<<20, "", ipv4.DropMemory)
 	push(t, &other, mem, 1<<20, string(make([]byte, pkt.ChunkLen-2*Overhead)), ipv4.DropNone) // fits its chunk
 	push(t, &other, mem, 1<<20, "", ipv4.DropMemory)
-	if mem.Used() != 4*pkt.ChunkSize {
+	if mem.Used() != 12*pkt.ChunkSize {
 		t.Error(mem.Used())
 	}
 	q.Pop(mem, &Meta{}, nil)
@@ -257,5 +257,28 @@ func BenchmarkQueue(b *testing.B) {
 	for b.Loop() {
 		q.Push(mem, 1<<16, &m, payload)
 		q.Pop(mem, &m, buf)
+	}
+}
+
+// The last quarter is for those who hold nothing.
+func TestQueuesLeaveTheReserve(t *testing.T) {
+	mem := pkt.Memory{Limit: 64 * pkt.ChunkSize}
+	var full, empty Queue
+	m := &Meta{}
+	for full.Push(&mem, 1<<30, m, make([]byte, 1000)) == ipv4.DropNone {
+	}
+	if used := mem.Used(); used > 48*pkt.ChunkSize || used < 47*pkt.ChunkSize {
+		t.Errorf("one queue holds %d of %d bytes", used, mem.Limit)
+	}
+	if d := empty.Push(&mem, 1<<30, m, make([]byte, 1472)); d != ipv4.DropNone {
+		t.Errorf("an empty queue: %v", d)
+	}
+	if d := empty.Push(&mem, 1<<30, m, make([]byte, 5000)); d != ipv4.DropMemory {
+		t.Errorf("more: %v", d)
+	}
+	full.Reset(&mem)
+	empty.Reset(&mem)
+	if mem.Used() != 0 {
+		t.Errorf("%d bytes left", mem.Used())
 	}
 }

@@ -3,6 +3,8 @@
 // one into the syscall.Errno that errors.Is expects.
 package errno
 
+import "github.com/bonsainet/bonsai/internal/feature"
+
 // Errno is a Linux error number. It implements error; its zero value means no
 // error and must not be stored in an error interface: use Err.
 type Errno uint8
@@ -63,9 +65,29 @@ func (e Errno) Err() error {
 	return e
 }
 
-// Error returns "errno N": the texts are left to socket/gonet, whose
-// syscall.Errno has them.
+// names holds the names, each behind its number with the top bit set.
+const names = "\x81EPERM\x82ENOENT\x83ESRCH\x84EINTR\x85EIO\x86ENXIO\x89EBADF\x8bEAGAIN\x8cENOMEM\x8dEACCES" +
+	"\x8eEFAULT\x90EBUSY\x91EEXIST\x93ENODEV\x96EINVAL\x98EMFILE\x99ENOTTY\xa0EPIPE\xc0ENONET\xc7EPROTO" +
+	"\xd9EDESTADDRREQ\xdaEMSGSIZE\xdbEPROTOTYPE\xdcENOPROTOOPT\xddEPROTONOSUPPORT\xdfEOPNOTSUPP" +
+	"\xe0EPFNOSUPPORT\xe1EAFNOSUPPORT\xe2EADDRINUSE\xe3EADDRNOTAVAIL\xe4ENETDOWN\xe5ENETUNREACH" +
+	"\xe7ECONNABORTED\xe8ECONNRESET\xe9ENOBUFS\xeaEISCONN\xebENOTCONN\xeeETIMEDOUT\xefECONNREFUSED" +
+	"\xf0EHOSTDOWN\xf1EHOSTUNREACH\xf2EALREADY\xf3EINPROGRESS\x80"
+
+// Error returns the name of e, such as ENODEV; "errno N" in minimal, or if it has none. The
+// texts are left to socket/gonet, whose syscall.Errno has them.
 func (e Errno) Error() string {
+	if feature.Profile > feature.Minimal && e < 0x80 {
+		for i := 0; i < len(names); i++ {
+			if names[i] != 0x80|byte(e) {
+				continue
+			}
+			for k := i + 1; k < len(names); k++ {
+				if names[k] >= 0x80 {
+					return names[i+1 : k]
+				}
+			}
+		}
+	}
 	var b [9]byte
 	i := len(b)
 	for n := e; ; n /= 10 {

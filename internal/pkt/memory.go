@@ -52,6 +52,13 @@ func (m *Memory) Spare() uint32 {
 	return (n - m.used) * ChunkLen
 }
 
+// SendSpare is Spare without another quarter, which is for what receive windows have
+// promised: what is written must not take the memory of what peers were asked to send.
+func (m *Memory) SendSpare() uint32 {
+	left, promised := m.Spare(), m.Limit/ChunkSize/4*ChunkLen
+	return left - min(left, promised)
+}
+
 // Low reports whether so little is left that only those may have it who receive.
 func (m *Memory) Low() bool {
 	n := m.Limit / ChunkSize
