@@ -86,6 +86,14 @@ dropped: no TCP connection`, true, false},
 	{"pktgvisor ../pktest/testdata/scripts/sack/dsack-for-a-duplicate.pkt", `
 ^FAIL  .*dsack-for-a-duplicate.pkt$
 dsack-for-a-duplicate.pkt:11: options none, want <nop,nop,sack 1:1001>`, true, true},
+	{"bench -time 2ms -rounds 1 -run /(up|rr1)/(floor|bonsai|gvisor)$", `
+^profile (minimal|client|full), go
+^pair$
+floor +\d+\.\d+ Gbit/s
+bonsai +\d+\.\d+ Gbit/s
+^sockets$
+bonsai +\d+\.\d+ Gbit/s
+gvisor +\d+\.\d+ Gbit/s .* x$`, true, false},
 	{"httpget -h", "^usage: httpget", true, false},
 }
 

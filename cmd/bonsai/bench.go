@@ -8,5 +8,5 @@ import (
 
 // runBench measures bonsai beside its peers.
 func runBench(args []string, out, errs io.Writer) int {
-	return bench.Main("bonsai bench", args, bench.Subjects(), out, errs)
+	return bench.Main("go run ./cmd/bonsai bench", args, bench.Subjects(), out, errs)
 }

@@ -3,8 +3,11 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
+	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -213,7 +216,125 @@ func TestMedianAndSpread(t *testing.T) {
 	if m := Median([]float64{4, 1, 3, 2}); m != 2.5 {
 		t.Error(m)
 	}
-	if s := spread([]float64{90, 100, 120}); s != 0.2 {
+	if s := spread([]float64{90, 100, 120, 80, 1000}); s != 0.2 { // 90 to 120
 		t.Error(s)
+	}
+}
+
+// The cost of a packet is measured at each size, in each curve that this build can have.
+func TestScaleHasAPointForEachSize(t *testing.T) {
+	p := Plan{Budget: Budget{Ops: 4}, Rounds: 1, Options: Options{Conns: 100}}
+	curves, notes := p.scale()
+	want := 6
+	if !feature.Keepalive {
+		want = 5
+	}
+	if len(curves) != want || len(notes) != 6-want {
+		t.Fatalf("%d curves, notes %q", len(curves), notes)
+	}
+	for _, c := range curves {
+		if len(c.Points) < 4 || c.Points[0].X != 1 {
+			t.Errorf("%s, %s: %v", c.Title, c.Name, c.Points)
+		}
+	}
+	r := quickReport(t)
+	r.Scale = curves
+	for name, s := range r.pictures() {
+		d := xml.NewDecoder(strings.NewReader(s))
+		texts := 0
+		for {
+			tok, err := d.Token()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if e, ok := tok.(xml.StartElement); ok && e.Name.Local == "text" {
+				texts++
+			}
+		}
+		if texts < 5 || strings.Contains(s, "NaN") {
+			t.Errorf("%s has %d texts, or not a number in it", name, texts)
+		}
+	}
+	if n := len(r.pictures()); n != 5-1 { // no work has a p50
+		t.Errorf("%d pictures", n)
+	}
+}
+
+// A document gets its figures between the markers, and keeps the rest.
+func TestDocumentKeepsTheRest(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "performance.md")
+	r := quickReport(t)
+	os.WriteFile(file, []byte("head\n"+docBegin+"\nold\n"+docEnd+"\ntail\n"), 0o666)
+	for range 2 {
+		if err := r.document(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, _ := os.ReadFile(file)
+	s := string(b)
+	if !strings.HasPrefix(s, "head\n"+docBegin+"\n`bonsai bench`\n") || !strings.HasSuffix(s, docEnd+"\ntail\n") || strings.Contains(s, "old") {
+		t.Error(s)
+	}
+	for _, want := range []string{"| floor | ", "floor: ", "not measured | ", "### pair\n"} {
+		if !strings.Contains(s, want) {
+			t.Errorf("no %q in\n%s", want, s)
+		}
+	}
+	os.WriteFile(file, []byte("no markers"), 0o666)
+	if err := r.document(file); err == nil {
+		t.Error("a document without markers was taken")
+	}
+}
+
+// A goal is met or not by the ratio of one run, and open where a side was not measured.
+func TestGoalsCompareWithinTheRun(t *testing.T) {
+	r := &Report{}
+	add := func(a [3]string, metric string, v float64) {
+		x := &Result{Group: a[0], Work: a[1], Subject: a[2], Rounds: []map[string]float64{{metric: v}}}
+		x.summarize()
+		r.Results = append(r.Results, x)
+	}
+	add(pairUp, "cpu_s_GB", 1.9)
+	add(peerOf(pairUp, "floor"), "cpu_s_GB", 1)
+	add(socketsUp, "gbit_s", 7)
+	add(peerOf(socketsUp, "gvisor"), "gbit_s", 1)
+	var b strings.Builder
+	r.Goals(&b)
+	for _, want := range []string{
+		"processor time at most 2 times the floor | 1.90 s/GB | floor: 1.00 s/GB | 1.90 | yes |",
+		"bulk: at least 8 times gVisor | 7.00 Gbit/s | gvisor: 1.00 Gbit/s | 7.00 | no |",
+		"TAP, upload: at least 5 times gVisor | not measured | gvisor: not measured |  | ? |",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// What is asked for wrongly is said, with status 2.
+func TestCommandRefuses(t *testing.T) {
+	for _, args := range [][]string{{"-rounds", "0"}, {"-time", "-1s"}, {"-run", "("}, {"word"}, {"-nothing"}} {
+		var out, errs strings.Builder
+		if status := Main("bonsai bench", args, Subjects(), &out, &errs); status != 2 || errs.Len() == 0 || out.Len() > 0 {
+			t.Errorf("%q: status %d, %q", args, status, errs.String())
+		}
+	}
+}
+
+// The command as a whole, with its files.
+func TestCommandWritesItsFiles(t *testing.T) {
+	dir := t.TempDir()
+	var out, errs strings.Builder
+	status := Main("bonsai bench", []string{"-run", "^pair/(up|rr64)/", "-time", "1ms", "-rounds", "2", "-json", filepath.Join(dir, "a.json"), "-svg", dir}, Subjects(), &out, &errs)
+	if status != 0 || !strings.Contains(out.String(), "floor") {
+		t.Fatalf("status %d\n%s\n%s", status, &out, &errs)
+	}
+	for _, name := range []string{"a.json", "bench-throughput.svg", "bench-cpu.svg", "bench-segment.svg"} {
+		if f, err := os.Stat(filepath.Join(dir, name)); err != nil || f.Size() == 0 {
+			t.Error(name, err)
+		}
 	}
 }

@@ -1,11 +1,13 @@
 package bench
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -50,6 +52,10 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 	flags.IntVar(&p.Options.Conns, "conns", IdleConns, "`number` of connections in work idle, of which 1 % are used")
 	flags.IntVar(&p.Options.MTU, "mtu", 1500, "`bytes`, of the pair and the emulated link")
 	quick := flags.Bool("quick", false, "3 rounds of 50 ms, 1,000 connections")
+	scale := flags.Bool("scale", false, "measure also the cost of a packet against the number of connections, routes and timers")
+	profiles := flags.String("profiles", "", "build and run with the `tags` minimal, client, full or others, separated by commas, one after the other")
+	svgDir := flags.String("svg", "", "draw pictures of the results into this `folder`")
+	docFile := flags.String("doc", "", "write the results into this `file`, between its markers: docs/performance.md")
 	jsonFile := flags.String("json", "", "write all values to this `file`; - is instead of the table")
 	if flags.Parse(args) != nil {
 		return 2
@@ -73,33 +79,68 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 		}
 		p.Want = func(group, work, subject string) bool { return re.MatchString(group + "/" + work + "/" + subject) }
 	}
+	if *profiles != "" {
+		return perProfile(name, args, strings.Split(*profiles, ","), flags, out, errs)
+	}
 	if out == os.Stdout { // else this is a test, which has no arguments of its own to run again with
 		if status, ran := kernelif.Isolate(); ran {
 			return status
 		}
 	}
+	moreFiles()    // 10,000 connections are 20,000 of the kernel's sockets, for each subject
 	instructions() // while there are few threads
-	r := newReport(strings.Join(append([]string{name}, args...), " "), &p)
+	r := newReport(commandLine(name, args), &p)
 	started := time.Now()
 	r.Results, r.Notes = p.Run()
+	if *scale {
+		var notes []string
+		r.Scale, notes = p.scale()
+		r.Notes = append(r.Notes, notes...)
+	}
 	r.Seconds = time.Since(started).Seconds()
 	if _, ok := instructions(); !ok {
 		r.Notes = append(r.Notes, "this machine does not count instructions")
 	}
-	if len(r.Results) == 0 {
+	if len(r.Results)+len(r.Scale) == 0 {
 		fmt.Fprintf(errs, "%s: nothing was measured\n", name)
 		return 1
 	}
 	if *jsonFile != "-" {
 		r.Table(out)
 	}
+	var err error
 	if *jsonFile != "" {
-		if err := writeTo(*jsonFile, out, r.JSON); err != nil {
-			fmt.Fprintf(errs, "%s: %v\n", name, err)
-			return 1
-		}
+		err = writeTo(*jsonFile, out, r.JSON)
+	}
+	if *svgDir != "" {
+		err = errors.Join(err, r.draw(*svgDir))
+	}
+	if *docFile != "" {
+		err = errors.Join(err, r.document(*docFile))
+	}
+	if err != nil {
+		fmt.Fprintf(errs, "%s: %v\n", name, err)
+		return 1
 	}
 	return 0
+}
+
+// commandLine is what the user typed, or would have to: the tags of this build included.
+func commandLine(name string, args []string) string {
+	tags := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" {
+				tags = "-tags " + s.Value + " "
+			}
+		}
+	}
+	for i, a := range args {
+		if strings.ContainsAny(a, " |()*$") {
+			args[i] = "'" + a + "'"
+		}
+	}
+	return strings.Join(append([]string{strings.Replace(name, "go run ", "go run "+tags, 1)}, args...), " ")
 }
 
 // writeTo gives f a file, or out where the name is -.

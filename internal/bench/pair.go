@@ -49,8 +49,8 @@ type Pair struct {
 	now  pkt.Time
 	S    [2]*stack.Stack
 	x    [2]*exchange
-	l    stack.Listener
-	port uint16 // the next local one, for connections without a listener
+	l    []*stack.Listener // at port 80 and those after it
+	port uint16            // the next local one, for connections without a listener
 }
 
 // NewPair returns 198.18.0.1 and 198.18.0.2.
@@ -120,26 +120,33 @@ func (p *Pair) Sleep(t pkt.Time) {
 	}
 }
 
+// perListener is how many connections go to one port: there are 64,000 on the other side.
+const perListener = 30_000
+
 // Connect opens a connection from host 0 to host 1. Without feature listen, both open it
 // at the same time (RFC 9293 section 3.5).
 func (p *Pair) Connect() (a, b *stack.Conn, err error) {
-	a, b = new(stack.Conn), new(stack.Conn)
+	k := p.S[0].Usage().Conns / perListener
+	remote := ipv4.Endpoint{Addr: address(1), Port: uint16(80 + k)}
+	a = new(stack.Conn)
 	a.Init(p.S[0])
 	if feature.Listen {
-		if p.l.New == nil {
-			p.l.New = func() *stack.Conn { c := new(stack.Conn); c.Init(p.S[1]); return c }
-			if err := p.S[1].Listen(&p.l, ipv4.Endpoint{Port: 80}, 1); err != nil {
+		for len(p.l) <= k {
+			l := &stack.Listener{New: func() *stack.Conn { c := new(stack.Conn); c.Init(p.S[1]); return c }}
+			if err := p.S[1].Listen(l, ipv4.Endpoint{Port: uint16(80 + len(p.l))}, 1); err != nil {
 				return nil, nil, err
 			}
+			p.l = append(p.l, l)
 		}
-		if err := p.S[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: address(1), Port: 80}); err != nil {
+		if err := p.S[0].Connect(p.now, a, ipv4.Endpoint{}, remote); err != nil {
 			return nil, nil, err
 		}
 		p.Settle()
-		b = p.l.Accept()
+		b = p.l[k].Accept()
 	} else {
+		b = new(stack.Conn)
 		b.Init(p.S[1])
-		local, remote := ipv4.Endpoint{Addr: address(0), Port: p.port}, ipv4.Endpoint{Addr: address(1), Port: 80}
+		local := ipv4.Endpoint{Addr: address(0), Port: p.port}
 		p.port = max(p.port+1, 1024)
 		if err := errors.Join(p.S[0].Connect(p.now, a, local, remote), p.S[1].Connect(p.now, b, remote, local)); err != nil {
 			return nil, nil, err

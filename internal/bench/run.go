@@ -29,7 +29,8 @@ type Result struct {
 	// Rounds has the values of each round by the names in Metrics, and Median their medians.
 	Rounds []map[string]float64 `json:"rounds"`
 	Median map[string]float64   `json:"median"`
-	// Spread is how far a round lies from the median at most, as a share of it.
+	// Spread is how far the middle half of the rounds reaches from the median, as a share
+	// of it.
 	Spread map[string]float64 `json:"spread"`
 }
 

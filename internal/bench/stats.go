@@ -60,27 +60,28 @@ func edges(i int) (lo, hi uint64) {
 }
 
 // Median returns the middle of v, NaN if there is none.
-func Median(v []float64) float64 {
-	if len(v) == 0 {
+func Median(v []float64) float64 { return quantile(v, 0.5) }
+
+// quantile returns the value that the share q of v is below, between two of them if need be.
+func quantile(v []float64, q float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	if len(s) == 0 {
 		return math.NaN()
 	}
-	s := slices.Sorted(slices.Values(v))
-	k := len(s) / 2
-	if len(s)%2 == 0 {
-		return (s[k-1] + s[k]) / 2
+	at := q * float64(len(s)-1)
+	k := int(at)
+	if k+1 == len(s) {
+		return s[k]
 	}
-	return s[k]
+	return s[k] + (at-float64(k))*(s[k+1]-s[k])
 }
 
-// spread returns how far the values lie from the median at most, as a share of it.
+// spread returns how far the middle half of the values reaches from the median, as a share
+// of it.
 func spread(v []float64) float64 {
 	m := Median(v)
-	far := 0.0
-	for _, x := range v {
-		far = max(far, math.Abs(x-m))
-	}
 	if m == 0 {
 		return 0
 	}
-	return far / math.Abs(m)
+	return max(quantile(v, 0.75)-m, m-quantile(v, 0.25)) / math.Abs(m)
 }

@@ -17,6 +17,13 @@ func cpuTime() float64 {
 	return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9
 }
 
+// moreFiles raises the limit of open files, as far as that is allowed.
+func moreFiles() {
+	const enough = 1 << 17
+	l := syscall.Rlimit{Cur: enough, Max: enough}
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
+}
+
 // counters are perf events, one for each thread that there was, which count for those it
 // starts too.
 var counters = sync.OnceValue(func() (fds []int) {
