@@ -6,6 +6,10 @@ import "math/bits"
 // which byte order it is computed, as long as the result is swapped back (RFC 1071
 // section 2B).
 func sumWords(b []byte) uint32 {
+	if len(b) == 20 { // the IP header, of every packet
+		w0, w1 := LittleEndian.Uint64(b), LittleEndian.Uint64(b[8:])
+		return folded(w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(LittleEndian.Uint32(b[16:])))
+	}
 	s := uint32(0)
 	if n := len(b) &^ 31; n >= 64 { // below, the call costs more than it saves
 		s = sumBlocks(&b[0], n)
@@ -48,5 +52,10 @@ func sumRest(s uint32, b []byte) uint32 {
 	if len(b) > 0 {
 		acc += uint64(b[0])
 	}
+	return folded(acc)
+}
+
+// folded returns a sum of little-endian words, which is below 2^47, as Sum does.
+func folded(acc uint64) uint32 {
 	return uint32(bits.ReverseBytes16(fold(uint32(acc>>16 + acc&0xffff))))
 }
