@@ -8,7 +8,7 @@ import (
 // setKeepalive does SetOption for SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL and
 // TCP_KEEPCNT, in Linux's ranges: 1 to 32767 seconds, 1 to 127 probes.
 func (c *Conn) setKeepalive(level, name, v int) Errno {
-	k := tcp.KeepaliveOf(&c.Conn)
+	k := c.Options.Keepalive()
 	switch level<<16 | name {
 	case SOL_SOCKET<<16 | SO_KEEPALIVE:
 		k.On = v != 0
@@ -38,7 +38,7 @@ func (c *Conn) setKeepalive(level, name, v int) Errno {
 
 // keepalive does Option for the same.
 func (c *Conn) keepalive(level, name int) (int, Errno) {
-	k := tcp.DefaultKeepalive(tcp.KeepaliveOf(&c.Conn))
+	k := tcp.DefaultKeepalive(c.Options.Keepalive())
 	switch level<<16 | name {
 	case SOL_SOCKET<<16 | SO_KEEPALIVE:
 		return btoi(k.On), 0

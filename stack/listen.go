@@ -192,7 +192,7 @@ func (s *Stack) full(c *Conn, seg *tcp.Segment) bool {
 	return len(l.queue) >= l.backlog && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK
 }
 
-func listenerOf(c *Conn) *Listener { return (*Listener)(c.listener[:][0]) }
+func listenerOf(c *Conn) *Listener { return *(**Listener)(unsafe.Pointer(&c.listener)) }
 
 // accepted follows a connection of a listener until somebody has it.
 func (s *Stack) accepted(c *Conn, e tcp.Events) {

@@ -1,15 +1,22 @@
 package tcp
 
-import "github.com/bonsainet/bonsai/internal/pkt"
+import (
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
 
 // tuneState measures how much the application takes in a round trip.
 type tuneState struct {
-	_ [0]func() // not comparable
-
 	at   uint32 // when the measurement began, in us
 	read uint32 // rcv.read then
 	most uint32 // that was taken in one
 }
+
+type _ [unsafe.Sizeof(receiver{}.tune) - feature.LenAutotune*unsafe.Sizeof(tuneState{})]struct{} // it fits
+
+func tuneOf(c *Conn) *tuneState { return (*tuneState)(unsafe.Pointer(&c.rcv.tune)) }
 
 // tuneReceive grows the receive buffer so that it holds twice what the application
 // took in the last round trip: what arrives while one window is read is the next
@@ -20,7 +27,7 @@ type tuneState struct {
 // has set stays as it is, and none grows while the stack's memory is low.
 func (c *Conn) tuneReceive(now pkt.Time) {
 	r := &c.rcv
-	t := &r.tune[:][0]
+	t := tuneOf(c)
 	us := uint32(now / pkt.Microsecond)
 	rtt := c.rtt.srtt
 	if rtt == 0 || us-t.at < rtt {

@@ -121,8 +121,8 @@ func TestBuffersDoNotGrowWhenMemoryIsLow(t *testing.T) {
 	}
 	d.hold = true // the dialogue counts chunks
 	before := d.c.Options
-	d.c.rcv.tune[:][0].read = d.c.rcv.read - 60000
-	d.c.rcv.tune[:][0].at = uint32((d.now - 150*ms) / pkt.Microsecond)
+	tuneOf(&d.c).read = d.c.rcv.read - 60000
+	tuneOf(&d.c).at = uint32((d.now - 150*ms) / pkt.Microsecond)
 	d.c.tuneReceive(d.now)
 	d.c.cc.cwnd = 500000
 	d.c.tuneSend()
@@ -133,8 +133,8 @@ func TestBuffersDoNotGrowWhenMemoryIsLow(t *testing.T) {
 		d.mem.Put(k)
 	}
 	d.mem.Limit = limit
-	d.c.rcv.tune[:][0].read = d.c.rcv.read - 60000
-	d.c.rcv.tune[:][0].at = uint32((d.now - 150*ms) / pkt.Microsecond)
+	tuneOf(&d.c).read = d.c.rcv.read - 60000
+	tuneOf(&d.c).at = uint32((d.now - 150*ms) / pkt.Microsecond)
 	d.c.tuneReceive(d.now)
 	d.c.tuneSend()
 	if d.c.Options.RcvBuf == before.RcvBuf || d.c.Options.SndBuf == before.SndBuf {

@@ -146,8 +146,8 @@ type Env struct {
 type Options struct {
 	_ [0]func() // not comparable
 
-	// Keepalive: see SetKeepalive. Not last: there, it would take room in any case.
-	Keepalive [feature.LenKeepalive]Keepalive
+	// A Keepalive: see SetKeepalive. Not last: there, it would take room in any case.
+	keepalive [2 * feature.LenKeepalive]uint32
 
 	RcvBuf, SndBuf uint32 // bytes
 	UserTimeout    uint32 // ms, of unacknowledged data, RFC 5482; 0: Env.Retries2 rules
@@ -158,8 +158,8 @@ type Options struct {
 }
 
 // Conn is one connection. What a feature adds is behind an unsafe.Pointer, since the
-// descriptor of a struct links those of all types that its fields lead to; and in an
-// array of length 0 in a build without the feature. An idle connection is little else
+// descriptor of a struct links those of all types that its fields lead to; or it is words,
+// none of them in a build without the feature, that the feature's file gives a type. An idle connection is little else
 // than a Conn: TestSizes in package socket watches over it.
 type Conn struct {
 	_ [0]func() // not comparable: spares the code that would compare it
@@ -222,11 +222,11 @@ type receiver struct {
 	second uint32                    // that budget is for
 	up     [feature.LenUrgent]uint32 // behind the urgent data, if flagUrgent
 	ooo    *intervals
-	tune   [feature.LenAutotune]tuneState
-	ts     [feature.LenTimestamps]timestamps
-	mss    uint16 // the largest payload seen: what a full segment of the peer's is
-	acks   uint8  // ACKs to send now
-	quick  uint8  // ACKs still to be sent without delay
+	tune   [3 * feature.LenAutotune]uint32   // tuneState
+	ts     [3 * feature.LenTimestamps]uint32 // timestamps
+	mss    uint16                            // the largest payload seen: what a full segment of the peer's is
+	acks   uint8                             // ACKs to send now
+	quick  uint8                             // ACKs still to be sent without delay
 	wscale uint8
 	budget uint8 // challenge ACKs left in second
 }
@@ -457,7 +457,7 @@ func (c *Conn) Refill() bool {
 }
 
 // selective reports whether SACK is in use.
-func (c *Conn) selective() bool { return feature.SACK && c.sack[:][0] != nil }
+func (c *Conn) selective() bool { return feature.SACK && sackOf(c) != nil }
 
 // Read takes up to len(p) bytes that have arrived. It returns 0 and no error at
 // the end of the stream, EAGAIN when there is nothing yet, and why the

@@ -14,7 +14,7 @@ const (
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
 )
 
-func cubicOf(c *Conn) *cubicState { return (*cubicState)(c.cubic[:][0]) }
+func cubicOf(c *Conn) *cubicState { return *(**cubicState)(unsafe.Pointer(&c.cubic)) }
 
 // cubicState is CUBIC (RFC 9438), in segments and seconds. A connection has one
 // from its first loss on.

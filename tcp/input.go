@@ -119,7 +119,7 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 func (c *Conn) synAcked(now pkt.Time, s *Segment) {
 	if c.flags&flagTiming != 0 {
 		c.flags &^= flagTiming
-		c.rtt.sample(c.rtt.since(now))
+		c.rtt.sample(sinceUs(now, c.rtt.at))
 	} else if feature.Timestamps && c.flags&flagTS != 0 && s.HasTS {
 		c.sampleEcho(now, s) // our SYN went out twice
 	}
@@ -309,7 +309,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 	t := &c.timer
 	if c.flags&flagTiming != 0 && before(c.rtt.seq, s.Ack) {
 		c.flags &^= flagTiming
-		c.rtt.sample(c.rtt.since(now))
+		c.rtt.sample(sinceUs(now, c.rtt.at))
 	} else if feature.Timestamps && c.retries > 0 && c.flags&flagTS != 0 && s.HasTS {
 		c.sampleEcho(now, s) // Karn's problem, solved by RTTM
 	}

@@ -1,15 +1,16 @@
 package tcp
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
 // Keepalive is the application's wish to learn of a peer that is gone (RFC 9293
 // section 3.8.4): off by default, as MUST-25 has it.
 type Keepalive struct {
-	_ [0]func() // not comparable
-
 	Idle     uint16 // seconds without a segment before the first probe: 7200
 	Interval uint16 // seconds between probes: 75
 	Count    uint8  // probes without an answer before the connection fails: 9
@@ -31,10 +32,24 @@ func DefaultKeepalive(k Keepalive) Keepalive {
 	return k
 }
 
-func keepaliveOf(c *Conn) *Keepalive { return &c.Options.Keepalive[:][0] }
+type _ [unsafe.Sizeof(Options{}.keepalive) - feature.LenKeepalive*unsafe.Sizeof(Keepalive{})]struct{} // it fits
 
-// KeepaliveOf returns the settings of c.
-func KeepaliveOf(c *Conn) Keepalive { return *keepaliveOf(c) }
+func keepaliveOf(c *Conn) *Keepalive { return (*Keepalive)(unsafe.Pointer(&c.Options.keepalive)) }
+
+// Keepalive returns the settings (feature keepalive; else they are zero).
+func (o *Options) Keepalive() (k Keepalive) {
+	if feature.Keepalive {
+		k = *(*Keepalive)(unsafe.Pointer(&o.keepalive))
+	}
+	return k
+}
+
+// SetKeepalive changes the settings; it does nothing without the feature keepalive.
+func (o *Options) SetKeepalive(k Keepalive) {
+	if feature.Keepalive {
+		*(*Keepalive)(unsafe.Pointer(&o.keepalive)) = DefaultKeepalive(k)
+	}
+}
 
 // SetKeepalive changes the settings; zero fields stand for the defaults.
 func (c *Conn) SetKeepalive(now pkt.Time, k Keepalive) {
@@ -49,7 +64,7 @@ func (c *Conn) armKeepalive(now pkt.Time) {
 	}
 	c.timer.lifeAt = pkt.Never
 	if k := keepaliveOf(c); k.On {
-		c.timer.lifeAt = max(now-c.timer.sinceRcv(now)+pkt.Time(k.Idle)*pkt.Second, now)
+		c.timer.lifeAt = max(now-sinceMs(now, c.timer.lastRcv)+pkt.Time(k.Idle)*pkt.Second, now)
 	}
 }
 
@@ -60,7 +75,7 @@ func (c *Conn) armKeepalive(now pkt.Time) {
 func (c *Conn) keepaliveTimeout(now pkt.Time) {
 	k := keepaliveOf(c)
 	t := &c.timer
-	idle := t.sinceRcv(now)
+	idle := sinceMs(now, t.lastRcv)
 	first := pkt.Time(k.Idle) * pkt.Second
 	switch {
 	case !k.On:
@@ -70,7 +85,7 @@ func (c *Conn) keepaliveTimeout(now pkt.Time) {
 		k.probes = 0
 		t.lifeAt = now + max(first-idle, pkt.Second)
 		return
-	case k.probes >= k.Count || c.Options.UserTimeout != 0 && k.probes > 0 && idle >= c.userTimeout():
+	case k.probes >= k.Count || c.Options.UserTimeout != 0 && k.probes > 0 && idle >= pkt.Time(c.Options.UserTimeout)*pkt.Millisecond:
 		c.fail(errno.ETIMEDOUT)
 		c.flags |= flagReset
 		return

@@ -268,7 +268,7 @@ func (c *Conn) mayBeSmall(now pkt.Time, fin bool) bool {
 
 func (c *Conn) startTiming(now pkt.Time, seq uint32) {
 	c.flags |= flagTiming
-	c.rtt.start(now, seq)
+	c.rtt.seq, c.rtt.at = seq, uint32(now/pkt.Microsecond)
 }
 
 // sendData emits n bytes from seq on and starts the retransmission timer.

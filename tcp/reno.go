@@ -173,7 +173,7 @@ func (r *reno) timeout(c *Conn) {
 // transmission if the TCP has not sent data in an interval exceeding the
 // retransmission timeout" (RFC 5681 section 4.1).
 func (r *reno) idle(c *Conn, now pkt.Time) {
-	if c.timer.sinceSent(now) > c.rtt.rto() {
+	if sinceMs(now, c.timer.lastSent) > c.rtt.rto() {
 		r.cwnd = min(r.cwnd, initialWindow(uint32(c.snd.mss)))
 	}
 }

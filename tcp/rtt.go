@@ -20,14 +20,10 @@ type rttState struct {
 	at    uint32 // when it was, in us
 }
 
-// start begins a measurement with the segment at seq.
-func (r *rttState) start(now pkt.Time, seq uint32) {
-	r.seq, r.at = seq, uint32(now/pkt.Microsecond)
-}
-
-// since returns the time since then: it is over before the clock of 71 minutes is.
-func (r *rttState) since(now pkt.Time) pkt.Time {
-	return pkt.Time(uint32(now/pkt.Microsecond)-r.at) * pkt.Microsecond
+// sinceUs returns the time since at, in us, which is less than 71 minutes: a measurement
+// does not survive a retransmission.
+func sinceUs(now pkt.Time, at uint32) pkt.Time {
+	return pkt.Time(uint32(now/pkt.Microsecond)-at) * pkt.Microsecond
 }
 
 func (r *rttState) init() { r.value = initialRTO }

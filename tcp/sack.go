@@ -209,7 +209,7 @@ func (b *scoreboard) room() bool {
 const keepBoards = 16
 
 // sackOf returns the state of the feature, nil unless both sides have it.
-func sackOf(c *Conn) *sackState { return (*sackState)(c.sack[:][0]) }
+func sackOf(c *Conn) *sackState { return *(**sackState)(unsafe.Pointer(&c.sack)) }
 
 // sackState is the sender's side: what was sent, and what is known of its fate.
 type sackState struct {

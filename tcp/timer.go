@@ -31,15 +31,8 @@ type timers struct {
 // connection seems to have been idle for less, and is none the worse for it.
 func ticks(now pkt.Time) uint32 { return uint32(now / pkt.Millisecond) }
 
-func (t *timers) sinceSent(now pkt.Time) pkt.Time {
-	return pkt.Time(ticks(now)-t.lastSent) * pkt.Millisecond
-}
-
-func (t *timers) sinceRcv(now pkt.Time) pkt.Time {
-	return pkt.Time(ticks(now)-t.lastRcv) * pkt.Millisecond
-}
-
-func (c *Conn) userTimeout() pkt.Time { return pkt.Time(c.Options.UserTimeout) * pkt.Millisecond }
+// sinceMs returns the time since ticks was at.
+func sinceMs(now pkt.Time, at uint32) pkt.Time { return pkt.Time(ticks(now)-at) * pkt.Millisecond }
 
 func (t *timers) clear() { t.rtxAt, t.ackAt, t.lifeAt = pkt.Never, pkt.Never, pkt.Never }
 
@@ -92,7 +85,7 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	// "As long as the receiving TCP peer continues to send acknowledgments in response
 	// to the probe segments, the sending TCP peer MUST allow the connection to stay open"
 	// (RFC 9293 section 3.8.6.1, MUST-37): silence counts, not retransmissions.
-	if s.wnd != 0 || c.state == SynSent || t.sinceRcv(now) >= maxRTO*pkt.Microsecond {
+	if s.wnd != 0 || c.state == SynSent || sinceMs(now, t.lastRcv) >= maxRTO*pkt.Microsecond {
 		if c.givenUp(now) {
 			e := errno.ETIMEDOUT
 			if c.soft != 0 {
@@ -107,7 +100,7 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	}
 	c.rtt.expired()
 	t.rtxAt = now + c.rtt.rto()
-	if u := c.userTimeout(); u != 0 && t.firstRtx+u > now {
+	if u := pkt.Time(c.Options.UserTimeout) * pkt.Millisecond; u != 0 && t.firstRtx+u > now {
 		t.rtxAt = min(t.rtxAt, t.firstRtx+u) // on time, not when the next retransmission is due
 	}
 	c.flags &^= flagTiming // Karn: no sample from what is sent twice
@@ -135,7 +128,7 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 	case c.flags&flagOrphan != 0:
 		limit = c.env.OrphanRetries
 	}
-	if u := c.userTimeout(); u != 0 {
+	if u := pkt.Time(c.Options.UserTimeout) * pkt.Millisecond; u != 0 {
 		return now-t.firstRtx >= u
 	}
 	return c.retries >= limit
@@ -149,7 +142,7 @@ func (c *Conn) persistTimeout(now pkt.Time) {
 	if c.flags&flagOrphan != 0 {
 		limit = c.env.OrphanRetries
 	}
-	if u := c.userTimeout(); c.probes >= limit || u != 0 && c.probes > 0 && t.sinceRcv(now) >= u {
+	if u := pkt.Time(c.Options.UserTimeout) * pkt.Millisecond; c.probes >= limit || u != 0 && c.probes > 0 && sinceMs(now, t.lastRcv) >= u {
 		c.fail(errno.ETIMEDOUT)
 		return
 	}

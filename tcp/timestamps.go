@@ -1,6 +1,9 @@
 package tcp
 
 import (
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
@@ -21,7 +24,11 @@ type timestamps struct {
 	offset uint32
 }
 
-func timestampsOf(c *Conn) *timestamps { return &c.rcv.ts[:][0] }
+type _ [unsafe.Sizeof(receiver{}.ts) - feature.LenTimestamps*unsafe.Sizeof(timestamps{})]struct{} // it fits
+
+func timestampsOf(c *Conn) *timestamps { return (*timestamps)(unsafe.Pointer(&c.rcv.ts)) }
+
+func (t *TimeWaitConn) timestamps() *timestamps { return (*timestamps)(unsafe.Pointer(&t.ts)) }
 
 func (s *Segment) setTimestamps(v []byte) {
 	s.HasTS = true

@@ -18,7 +18,7 @@ type TimeWaitConn struct {
 	Local, Remote  ipv4.Endpoint
 	ExpireAt       pkt.Time
 	rcvNxt, sndNxt uint32
-	ts             [feature.LenTimestamps]timestamps
+	ts             [3 * feature.LenTimestamps]uint32
 	wnd            uint16
 	hasTS          bool
 	TTL, TOS       uint8
@@ -46,8 +46,8 @@ func (t *TimeWaitConn) Reopens(s *Segment) bool {
 	if s.Flags&(SYN|RST|ACK) != SYN {
 		return false
 	}
-	if feature.Timestamps && t.hasTS && s.HasTS && s.TSVal != t.ts[:][0].recent {
-		return before(t.ts[:][0].recent, s.TSVal)
+	if feature.Timestamps && t.hasTS && s.HasTS && s.TSVal != t.timestamps().recent {
+		return before(t.timestamps().recent, s.TSVal)
 	}
 	return before(t.rcvNxt, s.Seq)
 }
@@ -93,7 +93,7 @@ func (t *TimeWaitConn) Input(now pkt.Time, s *Segment, b *pkt.Buf) (d ipv4.Drop,
 	h := b.Append(n)
 	putHeader(h, t.Local.Port, t.Remote.Port, t.sndNxt, t.rcvNxt, n, ACK, t.wnd)
 	if feature.Timestamps && t.hasTS {
-		t.ts[:][0].put(h[minHeaderLen:], now)
+		t.timestamps().put(h[minHeaderLen:], now)
 	}
 	putSum(h, t.Local.Addr, t.Remote.Addr)
 	return ipv4.DropTCPSequence, true
