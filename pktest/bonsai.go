@@ -316,6 +316,14 @@ func (b *Bonsai) Info(fd int) map[string]int64 {
 		"tcpi_snd_ssthresh": int64(i.SndSsthresh), "tcpi_snd_cwnd": int64(i.SndCwnd), "tcpi_advmss": int64(i.AdvMSS),
 		"tcpi_rcv_space": int64(i.RcvSpace), "tcpi_snd_wnd": int64(i.SndWnd), "tcpi_rcv_wnd": int64(i.RcvWnd),
 		"tcpi_notsent_bytes": int64(i.NotSent),
+		"tcpi_lost":          int64(i.Lost), "tcpi_retrans": int64(i.Retrans), "tcpi_min_rtt": int64(i.MinRTT), "tcpi_last_data_recv": int64(i.LastDataRecv),
+	}
+	if feature.TCPInfo {
+		m["tcpi_bytes_sent"], m["tcpi_bytes_retrans"] = int64(i.BytesSent), int64(i.BytesRetrans)
+		m["tcpi_bytes_acked"], m["tcpi_bytes_received"] = int64(i.BytesAcked), int64(i.BytesReceived)
+		m["tcpi_segs_out"], m["tcpi_segs_in"] = int64(i.SegsOut), int64(i.SegsIn)
+		m["tcpi_data_segs_out"], m["tcpi_data_segs_in"] = int64(i.DataSegsOut), int64(i.DataSegsIn)
+		m["tcpi_total_retrans"], m["tcpi_dsack_dups"], m["tcpi_delivered"] = int64(i.TotalRetrans), int64(i.DSACKDups), int64(i.Delivered)
 	}
 	u := b.stack.Usage()
 	m["bonsai_conns"], m["bonsai_orphans"], m["bonsai_time_wait"] = int64(u.Conns), int64(u.Orphans), int64(u.TimeWait)

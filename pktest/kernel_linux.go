@@ -299,6 +299,9 @@ func (k *Kernel) Info(fd int) map[string]int64 {
 	for name, at := range tcpInfoFields {
 		m[name] = int64(binary.NativeEndian.Uint32(b[at:]))
 	}
+	for name, at := range map[string]int{"tcpi_bytes_acked": 120, "tcpi_bytes_received": 128, "tcpi_bytes_sent": 200, "tcpi_bytes_retrans": 208} {
+		m[name] = int64(binary.NativeEndian.Uint64(b[at:]))
+	}
 	return m
 }
 

@@ -181,8 +181,9 @@ type Conn struct {
 	rtt   rttState
 	cc    reno
 	timer timers
-	sack  [feature.LenSACK]unsafe.Pointer  // *sackState, once negotiated: sackOf
-	cubic [feature.LenCUBIC]unsafe.Pointer // *cubicState, once there was a loss: cubicOf
+	sack  [feature.LenSACK]unsafe.Pointer    // *sackState, once negotiated: sackOf
+	cubic [feature.LenCUBIC]unsafe.Pointer   // *cubicState, once there was a loss: cubicOf
+	tally [feature.LenTCPInfo]unsafe.Pointer // *tally, once there was data: tallyOf
 
 	Options Options
 }
@@ -486,6 +487,9 @@ func (c *Conn) Read(p []byte) (int, errno.Errno) {
 // consume takes n bytes off the receive queue and tells the peer of the room,
 // if that is worth a segment.
 func (c *Conn) consume(n uint32) {
+	if feature.TCPInfo && n > 0 {
+		tallyOf(c).read += uint64(n)
+	}
 	c.rcv.read += n
 	left := c.readable()
 	if c.rcv.ooo != nil && c.rcv.ooo.n > 0 {

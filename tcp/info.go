@@ -38,6 +38,17 @@ type Info struct {
 	SndWnd       uint32 // bytes: the peer's window
 	RcvWnd       uint32 // bytes: what is left of ours
 	NotSent      uint32 // bytes written and not sent
+
+	Lost      uint32 // segments thought to be lost, and not sent again yet
+	Retrans   uint32 // segments in flight that were sent again
+	MinRTT    uint32 // the least of late (feature rack), else 0
+	Delivered uint32 // segments that the peer has, for full ones
+	// Counters, from the first data on (feature tcpinfo, else 0). SYN and FIN count as a byte
+	// acknowledged or received each, as in Linux.
+	BytesSent, BytesRetrans, BytesAcked, BytesReceived uint64
+	SegsOut, SegsIn, DataSegsOut, DataSegsIn           uint32
+	TotalRetrans                                       uint32 // segments sent again
+	DSACKDups                                          uint32 // D-SACKs received
 }
 
 // Values of Info.CAState: TCP_CA_Open and so on.
@@ -85,6 +96,13 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 		i.Options |= InfoSACK
 		if c.selective() {
 			i.Sacked = (sackOf(c).sacked + mss - 1) / mss
+			i.Lost = (sackOf(c).lost + mss - 1) / mss
+			if feature.TCPInfo {
+				i.Retrans = (sackOf(c).resentBytes() + mss - 1) / mss
+			}
+			if feature.RACK {
+				i.MinRTT = sackOf(c).rack.min
+			}
 		}
 	}
 	i.Unacked = (s.nxt - s.una + mss - 1) / mss
@@ -103,6 +121,9 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 		i.CAState = CALoss
 	case c.cc.dupacks > 0 || i.Sacked > 0:
 		i.CAState = CADisorder
+	}
+	if feature.TCPInfo {
+		c.count(&i)
 	}
 	return i
 }

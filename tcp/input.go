@@ -26,6 +26,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	case SynSent:
 		return c.inputSynSent(now, s)
 	}
+	if feature.TCPInfo {
+		c.tallyIn(s)
+	}
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		if d := c.checkTimestamps(now, s); d != ipv4.DropNone {
 			return d, false
@@ -312,6 +315,9 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 		c.rtt.sample(sinceUs(now, c.rtt.at))
 	} else if feature.Timestamps && c.retries > 0 && c.flags&flagTS != 0 && s.HasTS {
 		c.sampleEcho(now, s) // Karn's problem, solved by RTTM
+	}
+	if feature.TCPInfo {
+		tallyOf(c).acked += uint64(n)
 	}
 	data := n
 	finAcked := c.flags&flagFinSent != 0 && s.Ack == snd.nxt

@@ -106,6 +106,8 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 		s.nxt = s.una + 1
 		s.rtxEnd = s.nxt
 		c.startTiming(now, s.una)
+	} else if feature.TCPInfo {
+		c.tallyResent(0)
 	}
 	s.rtx = s.nxt
 	c.armRetransmit(now)
@@ -159,6 +161,9 @@ func (c *Conn) resend(now pkt.Time, b *pkt.Buf, seq, n uint32) {
 		f |= FIN
 	}
 	c.flags &^= flagTiming
+	if feature.TCPInfo {
+		c.tallyResent(n)
+	}
 	c.sendData(now, b, seq, n, f)
 }
 
@@ -278,6 +283,9 @@ func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	if n > 0 && seq+n == c.snd.end {
 		f |= PSH
 	}
+	if feature.TCPInfo {
+		c.tallyData(n)
+	}
 	c.emit(now, b, seq, n, f)
 	c.timer.lastSent = ticks(now)
 	c.armRetransmit(now)
@@ -324,6 +332,9 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 			c.snd.q.read(seq-c.snd.una, p[hlen:])
 		}
 		c.sum(p)
+	}
+	if feature.TCPInfo {
+		c.tallyOut()
 	}
 	r.acked, r.acks = r.nxt, 0
 	c.timer.ackAt = pkt.Never

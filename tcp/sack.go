@@ -338,6 +338,9 @@ func (st *sackState) input(now pkt.Time, c *Conn, s *Segment) {
 		blocks = blocks[8:]
 		if i == 0 && st.isDuplicate(lo, hi, s.Ack, blocks) {
 			st.dsack = true
+			if feature.TCPInfo {
+				tallyOf(c).dups++
+			}
 			c.undo(lo, hi)
 			continue
 		}

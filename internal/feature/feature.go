@@ -87,6 +87,10 @@ const (
 	// BigTables: tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8
 	// in minimal (in full).
 	BigTables = tags.BigTables
+
+	// TCPInfo: the counters of TCP_INFO: bytes and segments sent, received,
+	// acknowledged and sent again (in full).
+	TCPInfo = tags.TCPInfo
 )
 
 // LenX is 1 if this build has feature X, else 0: the length of an array that takes no
@@ -111,6 +115,7 @@ const (
 	LenListen        = tags.LenListen
 	LenACD           = tags.LenACD
 	LenBigTables     = tags.LenBigTables
+	LenTCPInfo       = tags.LenTCPInfo
 )
 
 // On reports whether this build has the feature called name, as in the table.
@@ -154,6 +159,8 @@ func On(name string) bool {
 		return ACD
 	case "bigtables":
 		return BigTables
+	case "tcpinfo":
+		return TCPInfo
 	}
 	return false
 }

@@ -59,4 +59,5 @@ var Rows = [...]Row{
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
 	{"bigtables", "BigTables", F, "tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8 in minimal", "K", "", ""},
+	{"tcpinfo", "TCPInfo", F, "the counters of TCP_INFO: bytes and segments sent, received, acknowledged and sent again", "K", "", ""},
 }
