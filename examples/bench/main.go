@@ -74,7 +74,7 @@ func openLink(work string, o bench.Options) (*bench.Case, error) {
 }
 
 func openTAP(work string, o bench.Options) (*bench.Case, error) {
-	t, err := bench.OpenTAP()
+	t, err := bench.OpenTAP(o)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 	flags.IntVar(&p.Rounds, "rounds", 5, "`number` of slices of each case")
 	flags.DurationVar(&p.Total, "total", 3*time.Minute, "after this time no further round begins")
 	flags.IntVar(&p.Options.Conns, "conns", IdleConns, "`number` of connections in work idle, of which 1 % are used")
-	flags.IntVar(&p.Options.MTU, "mtu", 1500, "`bytes`, of the pair and the emulated link")
+	flags.IntVar(&p.Options.MTU, "mtu", 1500, "`bytes`, of the pair, the emulated link and the TAP")
 	quick := flags.Bool("quick", false, "3 rounds of 50 ms, 1,000 connections")
 	scale := flags.Bool("scale", false, "measure also the cost of a packet against the number of connections, routes and timers")
 	profiles := flags.String("profiles", "", "build and run with the `tags` minimal, client, full or others, separated by commas, one after the other")
@@ -87,7 +87,7 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 			return status
 		}
 	}
-	moreFiles()    // 10,000 connections are 20,000 of the kernel's sockets, for each subject
+	p.Files = files()
 	instructions() // while there are few threads
 	r := newReport(commandLine(name, args), &p)
 	started := time.Now()

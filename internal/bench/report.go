@@ -35,6 +35,7 @@ var Metrics = []Metric{
 	{"allocs_MB", "/MB", "allocations for 10^6 bytes of payload", false},
 	{"lost", "", "share of the datagrams that did not arrive", false},
 	{"heap_bytes", "bytes", "heap and stacks in use after the set-up, more than before", false},
+	{"bytes_op", "bytes", "payload of an operation", true},
 	{"ops", "", "operations in the slice", true},
 	{"seconds", "s", "length of the slice", false},
 	{"frames", "", "frames sent, both ways", false},

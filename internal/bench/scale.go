@@ -62,7 +62,7 @@ func (p *Plan) scale() (curves []Curve, notes []string) {
 	for round := range p.Rounds + 1 {
 		for i := range list {
 			s := list[(i+round)%len(list)]
-			v, err := measure(s.Case, p.Budget)
+			v, err := Measure(s.Case, p.Budget)
 			if err != nil {
 				notes = append(notes, fmt.Sprintf("scale, %s: %v", all[s.curve].X, err))
 				continue

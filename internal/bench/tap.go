@@ -34,11 +34,11 @@ func subnet() (one, two netip.Addr) {
 }
 
 // OpenTAP makes a TAP in the namespace that Main has made.
-func OpenTAP() (*TAP, error) {
+func OpenTAP(o Options) (*TAP, error) {
 	if !kernelif.Isolated() {
 		return nil, errIsolated
 	}
-	dev, err := tap.Open(tap.Config{Up: true})
+	dev, err := tap.Open(tap.Config{Up: true, MTU: o.MTU})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errIsolated, err)
 	}
@@ -90,7 +90,7 @@ func (t *TAP) Ends(dial func(address string) (net.Conn, error), udp func(local, 
 // TAPSubject is bonsai's blocking sockets over a TAP.
 func TAPSubject() Subject {
 	return Subject{"tap", "bonsai", "blocking net.Conns over a TAP to the kernel's sockets", func(work string, o Options) (*Case, error) {
-		t, err := OpenTAP()
+		t, err := OpenTAP(o)
 		if err != nil {
 			return nil, err
 		}

@@ -7,4 +7,4 @@ func cpuTime() float64 { return 0 }
 
 func instructions() (n uint64, ok bool) { return 0, false }
 
-func moreFiles() {}
+func files() int { return 1 << 17 }

@@ -75,6 +75,7 @@ var rules = []rule{
 	{"internal/matrix/gen", []string{"*"}, []string{"*"}, nil},
 	{"internal/plot", []string{"*"}, []string{"*"}, []string{"github.com/google/gopacket", "github.com/google/gopacket/layers", "github.com/google/gopacket/pcapgo"}},
 	{"internal/bench", []string{"*"}, []string{"*"}, nil},
+	{"internal/bench/benchtest", []string{"*"}, []string{"*"}, nil},
 	{"internal/relay", []string{"*"}, []string{"*"}, nil},
 	{"internal/buildtest", []string{"*"}, []string{"*"}, nil},
 	{"cmd", []string{"*"}, []string{"*"}, nil}, // and all below it

@@ -11,10 +11,11 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/bonsainet/bonsai/internal/bench"
+	"github.com/bonsainet/bonsai/internal/bench/benchtest"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/stack"
 )
@@ -192,48 +193,17 @@ func TestKernelAsClient(t *testing.T) {
 	manyTransfers(t, cl, url)
 }
 
-// benchmark moves b.N times 64 KiB over one connection.
-func benchmark(b *testing.B, mtu int, up bool) {
-	n := New(b, Config{MTU: mtu})
-	from, to := n.connect(b)
-	if !up {
-		from, to = to, from
-	}
-	from.SetDeadline(time.Time{})
-	to.SetDeadline(time.Time{})
-	const size = 64 << 10
-	b.SetBytes(size)
-	b.ReportAllocs()
-	b.ResetTimer()
-	defer cpu(b, int64(b.N)*size)()
-	go func() {
-		buf := make([]byte, size)
-		for range b.N {
-			if _, err := from.Write(buf); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	}()
-	buf := make([]byte, size)
-	for range b.N {
-		if _, err := io.ReadFull(to, buf); err != nil {
-			b.Fatal(err)
-		}
+// The benchmarks are bonsai bench's works over a TAP.
+func benchmark(b *testing.B, work string) {
+	for _, mtu := range []int{1500, 9000, tapMax} {
+		b.Run("mtu="+strconv.Itoa(mtu), func(b *testing.B) {
+			benchtest.Run(b, bench.TAPSubject(), work, bench.Options{MTU: mtu})
+		})
 	}
 }
 
-func BenchmarkDownload(b *testing.B) {
-	for _, mtu := range []int{1500, 9000, tapMax} {
-		b.Run("mtu="+strconv.Itoa(mtu), func(b *testing.B) { benchmark(b, mtu, false) })
-	}
-}
-
-func BenchmarkUpload(b *testing.B) {
-	for _, mtu := range []int{1500, 9000, tapMax} {
-		b.Run("mtu="+strconv.Itoa(mtu), func(b *testing.B) { benchmark(b, mtu, true) })
-	}
-}
+func BenchmarkDownload(b *testing.B) { benchmark(b, "down") }
+func BenchmarkUpload(b *testing.B)   { benchmark(b, "up") }
 
 const tapMax = 65521
 
@@ -242,15 +212,4 @@ func sum(r io.Reader) (string, error) {
 	h := sha256.New()
 	_, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, 64<<10))
 	return fmt.Sprintf("%x", h.Sum(nil)), err
-}
-
-// cpu reports the processor time, of both ends and the kernel, for each byte.
-func cpu(b *testing.B, bytes int64) func() {
-	used := func() int64 {
-		var r syscall.Rusage
-		syscall.Getrusage(syscall.RUSAGE_SELF, &r)
-		return r.Utime.Nano() + r.Stime.Nano()
-	}
-	before := used()
-	return func() { b.ReportMetric(float64(used()-before)/float64(bytes), "cpu-ns/B") }
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 
@@ -34,6 +35,24 @@ func newPair(t testing.TB, link emu.Config) (a, b *gonet.Stack) {
 		b.Close()
 	})
 	return a, b
+}
+
+// connect returns the ends of a connection between the stacks of a pair.
+func connect(t testing.TB, link emu.Config) (c, d net.Conn) {
+	needListen(t)
+	a, b := newPair(t, link)
+	l, err := b.Listen("tcp", "198.18.0.2:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = a.Dial("tcp", "198.18.0.2:7"); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return c, d
 }
 
 func needListen(t testing.TB) {
