@@ -73,6 +73,9 @@ type Config struct {
 	Retries uint8
 	// TTL of what is sent: 64 (RFC 1122 section 3.2.1.7).
 	TTL uint8
+	// NoPacing turns the feature pacing off: TCP sends what its window allows at once. For
+	// a device that paces by itself.
+	NoPacing bool
 	// Unprivileged makes every call that changes the configuration fail with EPERM.
 	Unprivileged bool
 }

@@ -47,7 +47,7 @@ const (
 
 func (t *tcpTable) init(s *Stack) {
 	t.env = tcp.Env{
-		Owner: unsafe.Pointer(s), Mem: &s.mem,
+		Owner: unsafe.Pointer(s), Mem: &s.mem, NoPacing: s.cfg.NoPacing,
 		SynRetries: s.cfg.SynRetries, Retries2: s.cfg.Retries, OrphanRetries: min(s.cfg.Retries, 8),
 		FinTimeout: 60 * pkt.Second,
 		MaxRcvBuf:  s.cfg.MaxRcvBuf, MaxSndBuf: s.cfg.MaxSndBuf,

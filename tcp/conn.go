@@ -11,10 +11,10 @@
 //	c.Deadline()                  and call again by then at the latest
 //
 // Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
-// recovery and congestion control; without them RFC 5681 and 6582, in reno.go),
+// recovery and congestion control; without them RFC 5681 and 6582, in reno.go), hystart and pacing,
 // keepalive, autotune (buffers that grow), pmtud, listen (passive open) and urgent (an
 // out-of-band byte). Without them the same segments are understood as far as
-// RFC 9293 requires. Not here: ECN, fast open, SYN cookies, pacing.
+// RFC 9293 requires. Not here: fast open, SYN cookies.
 package tcp
 
 import (
@@ -136,6 +136,8 @@ type Env struct {
 	// MaxRcvBuf and MaxSndBuf bound what the feature autotune makes of a
 	// connection's buffers, in bytes.
 	MaxRcvBuf, MaxSndBuf uint32
+	// NoPacing sends what the window allows at once, in builds that could spread it.
+	NoPacing bool
 
 	boards  unsafe.Pointer // *scoreboard: free list of the feature sack
 	nboards int
@@ -184,6 +186,8 @@ type Conn struct {
 	sack  [feature.LenSACK]unsafe.Pointer    // *sackState, once negotiated: sackOf
 	cubic [feature.LenCUBIC]unsafe.Pointer   // *cubicState, once there was a loss: cubicOf
 	tally [feature.LenTCPInfo]unsafe.Pointer // *tally, once there was data: tallyOf
+	start [feature.LenHyStart]unsafe.Pointer // *startState, in the first slow start
+	pace  [feature.LenPacing]unsafe.Pointer  // *paceState, once there was something to hold back: paceOf
 
 	Options Options
 }
@@ -347,6 +351,9 @@ func (c *Conn) close() {
 	c.snd.q.clear(c.env.Mem)
 	if c.selective() {
 		sackOf(c).release(c.env)
+	}
+	if feature.Pacing {
+		c.pace[:][0] = nil
 	}
 	c.snd.end = c.snd.una
 	c.rcv.acks = 0

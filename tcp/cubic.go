@@ -45,7 +45,7 @@ func (c *Conn) cubicReduced(flight uint32) uint32 {
 		q.wmax = w
 	}
 	q.epoch = 0
-	return uint32(float64(min(flight, c.cc.cwnd)) * cubicBeta)
+	return uint32(float64(flight) * cubicBeta)
 }
 
 // cubicGrow opens the window in congestion avoidance for n acknowledged bytes:

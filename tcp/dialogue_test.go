@@ -86,7 +86,7 @@ func newDialogue(t *testing.T, opts ...dialogueOption) *dialogue {
 		iss: 0x1000_0000, irs: 0x7000_0000, tsOf: 0x0102_0304,
 		opt: Options{RcvBuf: 60000, SndBuf: 60000, Linger: -1, RcvLowat: 1, TTL: 64},
 		mem: pkt.Memory{Limit: 1 << 20, Keep: 1 << 16},
-		env: Env{SynRetries: 7, Retries2: 15, OrphanRetries: 8, FinTimeout: 60 * sec},
+		env: Env{SynRetries: 7, Retries2: 15, OrphanRetries: 8, FinTimeout: 60 * sec, NoPacing: true},
 	}
 	d.env.Mem = &d.mem
 	for _, o := range opts {

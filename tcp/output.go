@@ -146,6 +146,9 @@ func (c *Conn) retransmit(now pkt.Time, b *pkt.Buf) bool {
 		c.flags |= flagCwndLimited
 		return false
 	}
+	if feature.Pacing && c.held(now) {
+		return false
+	}
 	seq := s.rtx
 	s.rtx += n
 	c.resend(now, b, seq, n)
@@ -227,6 +230,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		}
 		return false
 	}
+	if feature.Pacing && !force && c.held(now) {
+		return false
+	}
 	if force {
 		c.flags &^= flagProbe
 	}
@@ -287,6 +293,9 @@ func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 		c.tallyData(n)
 	}
 	c.emit(now, b, seq, n, f)
+	if feature.Pacing {
+		c.paced(now, n)
+	}
 	c.timer.lastSent = ticks(now)
 	c.armRetransmit(now)
 	if c.selective() {

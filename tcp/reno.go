@@ -62,7 +62,11 @@ func (r *reno) grow(now pkt.Time, c *Conn, n uint32) {
 		return
 	}
 	if r.cwnd < r.ssthresh {
-		r.cwnd += min(n, maxStretch*mss)
+		n = min(n, maxStretch*mss)
+		if feature.HyStart && r.ssthresh == infinite && c.selective() {
+			n = c.hystart(n)
+		}
+		r.cwnd += n
 		return
 	}
 	if feature.CUBIC && cubicOf(c) != nil {
@@ -132,12 +136,16 @@ func (r *reno) reduced(c *Conn) uint32 {
 	}
 	// "When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be
 	// included in this calculation": it is what goes beyond cwnd.
-	flight = min(flight, r.cwnd)
-	n := flight / 2
+	return c.lowered(min(flight, r.cwnd))
+}
+
+// lowered returns what a loss leaves of a window of n bytes.
+func (c *Conn) lowered(n uint32) uint32 {
+	n2 := n / 2
 	if feature.CUBIC {
-		n = c.cubicReduced(flight)
+		n2 = c.cubicReduced(n)
 	}
-	return max(n, 2*uint32(c.snd.mss))
+	return max(n2, 2*uint32(c.snd.mss))
 }
 
 // limitedTransmit returns how much may be sent beyond cwnd: "On the first and second

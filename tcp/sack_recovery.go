@@ -35,9 +35,11 @@ func (c *Conn) sackAck(now pkt.Time, n uint32, plain bool) {
 	} else {
 		st.detect(uint32(c.snd.mss))
 	}
-	if c.flags&(flagRecovery|flagLoss) != 0 && !before(c.snd.una, c.cc.recover) {
+	ended := c.flags&(flagRecovery|flagLoss) != 0 && !before(c.snd.una, c.cc.recover)
+	if ended {
 		c.endRecovery()
 	}
+	wnd := c.cc.cwnd
 	switch {
 	case c.flags&flagRecovery != 0:
 		if st.twice {
@@ -45,11 +47,20 @@ func (c *Conn) sackAck(now pkt.Time, n uint32, plain bool) {
 		}
 		c.prrAck(n > 0 && st.lost <= lost)
 	case st.lost > 0 && c.flags&flagLoss == 0:
-		c.beginRecovery(now)
+		if c.beginRecovery(now); ended {
+			// Another loss at the end of the last recovery, where for want of data next to nothing
+			// may be in flight: that is no measure of the path.
+			c.cc.ssthresh = c.lowered(wnd)
+		}
 		c.prrAck(false)
 	case n > 0:
 		c.cc.recover = maxSeq(c.cc.recover, c.snd.una-1)
 		c.cc.grow(now, c, n)
+		if ended {
+			// Where there was nothing to send meanwhile, the whole window would go out at once and
+			// overrun the queue again: slow start leads there.
+			c.cc.cwnd = min(c.cc.cwnd, c.flight()+initialWindow(uint32(c.snd.mss)))
+		}
 	}
 	if c.snd.una == c.snd.nxt {
 		st.release(c.env)
@@ -115,8 +126,9 @@ func (c *Conn) beginRecovery(now pkt.Time) {
 // the path holds. Only what was sent since the last reduction counts.
 func (c *Conn) reduceAgain(now pkt.Time) {
 	st := sackOf(c)
-	c.cc.cwnd = c.cc.ssthresh
-	c.cc.ssthresh = c.cc.reduced(c)
+	r := &c.cc
+	r.cwnd = r.ssthresh
+	r.ssthresh = c.lowered(r.cwnd) // whatever is in flight: there may be nothing to send
 	p := &st.prr
 	p.delivered, p.out, p.flight, p.at = 0, 0, max(c.flight(), 1), now
 	st.twice = false
@@ -144,10 +156,7 @@ func (c *Conn) undo(lo, hi uint32) {
 
 func (c *Conn) endRecovery() {
 	if c.flags&flagRecovery != 0 {
-		// What the reduction was for (RFC 9937 section 6). Where there was nothing to send
-		// meanwhile, all of it would go out at once and overrun the queue again: then slow start
-		// leads there.
-		c.cc.cwnd = min(c.cc.ssthresh, c.flight()+initialWindow(uint32(c.snd.mss)))
+		c.cc.cwnd = c.cc.ssthresh // what the reduction was for (RFC 9937 section 6)
 	}
 	c.flags &^= flagRecovery | flagLoss
 }
@@ -188,6 +197,9 @@ func (c *Conn) sackRetransmit(now pkt.Time, b *pkt.Buf) bool {
 	pipe := c.flight()
 	if pipe > 0 && pipe+n > c.cc.cwnd || r.lo != s.una && r.lo+n-s.una > s.wnd {
 		c.flags |= flagCwndLimited
+		return false
+	}
+	if feature.Pacing && c.held(now) {
 		return false
 	}
 	// Where the scoreboard has no room to tell them apart, the rest of r counts as

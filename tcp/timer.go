@@ -46,12 +46,19 @@ func (t *timers) stopRetransmit(c *Conn) {
 // Output has returned false.
 func (c *Conn) Deadline() pkt.Time {
 	t := &c.timer
-	return min(t.rtxAt, t.ackAt, t.lifeAt)
+	at := min(t.rtxAt, t.ackAt, t.lifeAt)
+	if feature.Pacing {
+		at = min(at, c.release())
+	}
+	return at
 }
 
 // Timeout does what is due at now.
 func (c *Conn) Timeout(now pkt.Time) {
 	t := &c.timer
+	if feature.Pacing {
+		c.unhold()
+	}
 	if now >= t.ackAt {
 		t.ackAt = pkt.Never
 		c.rcv.acks = max(c.rcv.acks, 1)

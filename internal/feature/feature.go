@@ -74,6 +74,14 @@ const (
 	// full).
 	FastSum = tags.FastSum
 
+	// HyStart: slow start that ends when the round trip grows: HyStart++ (RFC
+	// 9406; in full; needs rack).
+	HyStart = tags.HyStart
+
+	// Pacing: segments spread over the round trip instead of sent in bursts (in
+	// full).
+	Pacing = tags.Pacing
+
 	// Urgent: the out-of-band byte as the RFC has it; else it is delivered in
 	// line (RFC 9293; in full).
 	Urgent = tags.Urgent
@@ -111,6 +119,8 @@ const (
 	LenEthtool       = tags.LenEthtool
 	LenPcap          = tags.LenPcap
 	LenFastSum       = tags.LenFastSum
+	LenHyStart       = tags.LenHyStart
+	LenPacing        = tags.LenPacing
 	LenUrgent        = tags.LenUrgent
 	LenListen        = tags.LenListen
 	LenACD           = tags.LenACD
@@ -151,6 +161,10 @@ func On(name string) bool {
 		return Pcap
 	case "fastsum":
 		return FastSum
+	case "hystart":
+		return HyStart
+	case "pacing":
+		return Pacing
 	case "urgent":
 		return Urgent
 	case "listen":
