@@ -115,8 +115,9 @@ func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
 			s.mu.Unlock()
 			return
 		}
-		s.eng.Input(s.clock.Now(), ifindex, bufs[:n])
-		s.run()
+		now := s.clock.Now()
+		s.eng.Input(now, ifindex, bufs[:n])
+		s.runAt(now)
 		if n == len(bufs) && n < maxBatch {
 			bufs = s.buffers(2 * n)
 		}
@@ -137,8 +138,14 @@ func (s *Stack) buffers(n int) []*netif.Buf {
 
 // run sends what is due and wakes those who wait for what has changed. It is to be
 // called with the lock held, after anything that changes the stack.
-func (s *Stack) run() {
-	next := s.eng.Poll(s.clock.Now())
+//
+//go:noinline
+func (s *Stack) run() { s.runAt(s.clock.Now()) }
+
+// runAt is run for who has just asked the clock, which takes as long as a small
+// segment.
+func (s *Stack) runAt(now Time) {
+	next := s.eng.Poll(now)
 	for {
 		r, e := s.eng.Ready()
 		if r == nil {
@@ -172,7 +179,7 @@ func (s *Stack) alarm() {
 		for s.sleepers.next() <= now {
 			s.wake(s.sleepers[0])
 		}
-		s.run()
+		s.runAt(now)
 		s.arm(s.sleepers.next())
 	}
 	s.unlock()
