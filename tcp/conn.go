@@ -234,6 +234,7 @@ type receiver struct {
 	quick  uint8                             // ACKs still to be sent without delay
 	wscale uint8
 	budget uint8 // challenge ACKs left in second
+	short  bool  // memory was: what the window had promised was dropped
 }
 
 // Init prepares c for Open or Accept. opt are the application's settings.

@@ -422,9 +422,18 @@ func (c *Conn) inputData(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	} else if len(p) > 0 {
 		n := c.store(seq, p)
 		if n == 0 {
-			return ipv4.DropMemory, false
+			d = ipv4.DropMemory
 		}
 		r.nxt += n
+	}
+	if d == ipv4.DropMemory && seq == r.nxt {
+		// The window had promised room, for promises to all connections together are more
+		// than there is. Silence would be the end of the connection, by the peer's R2; a
+		// window of zero makes it probe for as long as it takes (RFC 9293 section 3.8.6.1,
+		// and Linux since 6.7).
+		r.short = true
+		r.acks = max(r.acks, 1)
+		return d, false
 	}
 	c.delivered(now)
 	return d, false

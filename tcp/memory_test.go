@@ -176,3 +176,45 @@ func TestMemoryReadAfterResetGivesItBack(t *testing.T) {
 		d.failf("%d bytes held", d.mem.Used())
 	}
 }
+
+// Data that the window had promised and memory has no room for is answered by a window of
+// zero, so that the peer probes and does not give up, and the edge does not move back.
+func TestMemoryShortOfAPromiseIsAZeroWindow(t *testing.T) {
+	d := established(t, withMemory(32*pkt.ChunkSize), withRcvBuf(30000))
+	d.recv(ACK, octets(1000))
+	d.want("taken", ACK, ack(1001))
+	edge := d.c.rcv.adv
+	var taken []*pkt.Chunk
+	for k := d.mem.Get(); k != nil; k = d.mem.Get() {
+		taken = append(taken, k)
+	}
+	arrive := func() (at uint32) {
+		at = d.c.rcv.nxt - d.irs
+		d.ignore()
+		d.hold = true // the account is not all the connection's
+		d.recv(ACK, seq(at), octets(1000))
+		d.hold = false
+		d.pumpOnly()
+		return at
+	}
+	at := arrive() // what the last chunk has room for
+	for at != d.c.rcv.nxt-d.irs {
+		at = arrive()
+	}
+	d.want("no memory", ACK, ack(at), win(0))
+	if before(d.c.rcv.adv, edge) {
+		d.failf("the edge moved back")
+	}
+	for _, k := range taken {
+		d.mem.Put(k)
+	}
+	d.peer = at
+	d.recv(ACK, seq(at-1)) // a probe
+	if x := d.want("memory is back", ACK, ack(at)); x.Wnd == 0 {
+		d.failf("the window is still zero")
+	}
+	d.recv(ACK, seq(at), octets(1000))
+	d.ignore()
+	d.peer = at + 1000
+	d.wantRead(int(at) - 1 + 1000)
+}

@@ -381,9 +381,16 @@ func (c *Conn) worth(wnd, free uint32) bool {
 
 // window moves the right edge of the receive window and returns the field for
 // the header. The edge never moves back (RFC 9293 section 3.8.6, SHLD-14), and forward
-// only in steps that are worth it.
+// only in steps that are worth it. While memory is short the field is 0, and the edge
+// stays where it is.
 func (c *Conn) window() uint16 {
 	r := &c.rcv
+	if r.short {
+		if r.q.tail != nil && c.env.Mem.Spare() < max(pkt.ChunkLen, uint32(r.mss)) {
+			return 0
+		}
+		r.short = false
+	}
 	wnd := r.adv - r.nxt
 	if int32(wnd) < 0 {
 		wnd = 0
@@ -419,6 +426,9 @@ func (c *Conn) updateWindow() {
 		return
 	}
 	wnd := r.adv - r.nxt
+	if r.short {
+		wnd = 0
+	}
 	if free := c.free(); free >= 2*wnd && c.worth(wnd, free) {
 		r.acks = max(r.acks, 1)
 	}

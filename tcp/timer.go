@@ -91,8 +91,9 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	}
 	// "As long as the receiving TCP peer continues to send acknowledgments in response
 	// to the probe segments, the sending TCP peer MUST allow the connection to stay open"
-	// (RFC 9293 section 3.8.6.1, MUST-37): silence counts, not retransmissions.
-	if s.wnd != 0 || c.state == SynSent || sinceMs(now, t.lastRcv) >= maxRTO*pkt.Microsecond {
+	// (RFC 9293 section 3.8.6.1, MUST-37): silence counts, not retransmissions, and not that
+	// of one answer that was lost.
+	if s.wnd != 0 || c.state == SynSent || sinceMs(now, t.lastRcv) >= 4*maxRTO*pkt.Microsecond {
 		if c.givenUp(now) {
 			e := errno.ETIMEDOUT
 			if c.soft != 0 {
