@@ -119,6 +119,7 @@ type Count struct {
 	Ops     int64 // calls, requests, connections, datagrams
 	Bytes   int64 // of payload that arrived, both ways together
 	Lost    int64 // datagrams that did not
+	Both    bool  // data went both ways
 	Elapsed time.Duration
 	Latency *Histogram // of each Op, if it is a round trip; may be nil
 }

@@ -48,7 +48,7 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 	run := flags.String("run", "", "measure only what matches this `pattern`: GROUP/WORK/SUBJECT")
 	flags.DurationVar(&p.Budget.Time, "time", 200*time.Millisecond, "length of a slice")
 	flags.IntVar(&p.Rounds, "rounds", 5, "`number` of slices of each case")
-	flags.DurationVar(&p.Total, "total", 3*time.Minute, "after this time no further round begins")
+	flags.DurationVar(&p.Total, "total", 3*time.Minute, "after this time no further case begins, and twice that and a minute later the command gives up")
 	flags.IntVar(&p.Options.Conns, "conns", IdleConns, "`number` of connections in work idle, of which 1 % are used")
 	flags.IntVar(&p.Options.MTU, "mtu", 1500, "`bytes`, of the pair, the emulated link and the TAP")
 	quick := flags.Bool("quick", false, "3 rounds of 50 ms, 1,000 connections")
@@ -65,7 +65,13 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 		return 2
 	}
 	if *quick {
-		p.Budget.Time, p.Rounds, p.Options.Conns = 50*time.Millisecond, 3, 1000
+		given := map[string]bool{}
+		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, v := range map[string]string{"time": "50ms", "rounds": "3", "conns": "1000"} {
+			if !given[name] {
+				flags.Set(name, v)
+			}
+		}
 	}
 	if p.Budget.Time <= 0 || p.Rounds < 1 || p.Options.Conns < 1 {
 		fmt.Fprintf(errs, "%s: -time, -rounds and -conns are to be above 0\n", name)
@@ -86,6 +92,12 @@ func Main(name string, args []string, subjects []Subject, out, errs io.Writer) i
 		if status, ran := kernelif.Isolate(); ran {
 			return status
 		}
+	}
+	if out == os.Stdout && p.Total > 0 {
+		time.AfterFunc(2*p.Total+time.Minute, func() {
+			fmt.Fprintf(errs, "%s: given up: something hangs\n", name)
+			os.Exit(1)
+		})
 	}
 	p.Files = files()
 	instructions() // while there are few threads

@@ -385,6 +385,7 @@ func (p *Pair) openBoth(a, b *stack.Conn) (*Case, error) {
 	}
 	return &Case{Run: func(b Budget) (n Count, err error) {
 		l := b.begin()
+		n.Both = true
 		for k := l.next(4); k > 0 && err == nil; k = l.next(4) {
 			err = send(k * Chunk)
 			n.Ops += int64(2 * k)

@@ -256,6 +256,9 @@ func Measure(c *Case, b Budget) (map[string]float64, error) {
 		// Data goes in segments one way, and ACKs the other: the larger number is that of
 		// the segments.
 		segments := float64(max(near1-near0, far1-far0))
+		if n.Both {
+			segments = frames
+		}
 		v["ns_segment"] = sec * 1e9 / segments
 		v["cpu_ns_segment"] = cpu * 1e9 / segments
 		if counted {

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -30,12 +31,12 @@ func (p *Plan) scale() (curves []Curve, notes []string) {
 		sizes  []int
 		open   func(n int) ([]*Case, error) // a case for this curve and those below of the same pair
 	}{
-		{Curve{Title: "A request and its answer, 64 bytes each", Name: "one connection in use", X: conns, Y: "ns"}, "cpu_us_op", sizes, openSizes},
-		{Curve{Title: "A request and its answer, 64 bytes each", Name: "1 % in use", X: conns, Y: "ns"}, "cpu_us_op", sizes, nil},
-		{Curve{Title: "A request and its answer, 64 bytes each", Name: "all in use, in turn", X: conns, Y: "ns"}, "cpu_us_op", sizes, nil},
-		{Curve{Title: "A segment of 1,448 bytes, in groups of ten", Name: "all in use, in turn", X: conns, Y: "ns"}, "cpu_ns_segment", sizes, nil},
-		{Curve{Title: "A datagram of 1,472 bytes", Name: "unconnected UDP socket", X: routes, Y: "ns"}, "cpu_us_op", routeSizes(), openRoutes},
-		{Curve{Title: "A request and its answer, 64 bytes each", Name: "one connection in use", X: timers, Y: "ns"}, "cpu_us_op", sizes, openTimers},
+		{Curve{Title: "A request and its answer, 64 bytes each", Name: "one connection in use", X: conns, Y: "CPU ns"}, "cpu_us_op", sizes, openSizes},
+		{Curve{Title: "A request and its answer, 64 bytes each", Name: "1 % in use", X: conns, Y: "CPU ns"}, "cpu_us_op", sizes, nil},
+		{Curve{Title: "A request and its answer, 64 bytes each", Name: "all in use, in turn", X: conns, Y: "CPU ns"}, "cpu_us_op", sizes, nil},
+		{Curve{Title: "A segment of 1,448 bytes, in groups of ten", Name: "all in use, in turn", X: conns, Y: "CPU ns"}, "cpu_ns_segment", sizes, nil},
+		{Curve{Title: "A datagram of 1,472 bytes", Name: "unconnected UDP socket", X: routes, Y: "CPU ns"}, "cpu_us_op", routeSizes(), openRoutes},
+		{Curve{Title: "A request and its answer, 64 bytes each", Name: "one connection in use", X: timers, Y: "CPU ns"}, "cpu_us_op", sizes, openTimers},
 	}
 	var list []*sized
 	for i := range all {
@@ -59,7 +60,12 @@ func (p *Plan) scale() (curves []Curve, notes []string) {
 			}
 		}
 	}
+	end := time.Now().Add(p.Total)
 	for round := range p.Rounds + 1 {
+		if p.Total > 0 && round > 1 && time.Now().After(end) {
+			notes = append(notes, fmt.Sprintf("scale: the time was up after %d rounds", round-1))
+			break
+		}
 		for i := range list {
 			s := list[(i+round)%len(list)]
 			v, err := Measure(s.Case, p.Budget)

@@ -211,6 +211,7 @@ func (k *sockets) both(near, far net.Conn) {
 		n, err := up(b)
 		r := <-other
 		n.Ops += r.Ops
+		n.Both = true
 		return n.done(l, n.Bytes+r.Bytes), errors.Join(err, r.error)
 	}
 }
