@@ -25,6 +25,8 @@ type Conn struct {
 }
 
 // stack returns the stack that c belongs to.
+//
+//go:noinline
 func (c *Conn) stack() *Stack { return (*Stack)(c.Env().Owner) }
 
 type connFlags uint8

@@ -72,6 +72,7 @@ func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **Conn {
 	return &t.buckets[t.slot(local, remote)&uint32(len(t.buckets)-1)]
 }
 
+//go:noinline
 func (t *tcpTable) lookup(local, remote ipv4.Endpoint) *Conn {
 	for c := *t.bucket(local, remote); c != nil; c = c.hash {
 		if c.Local() == local && c.Remote() == remote {
@@ -151,6 +152,7 @@ func (t *tcpTable) twBucket(local, remote ipv4.Endpoint) **timeWait {
 	return &t.tw[t.slot(local, remote)&uint32(len(t.tw)-1)]
 }
 
+//go:noinline
 func (t *tcpTable) lookupTimeWait(local, remote ipv4.Endpoint) *timeWait {
 	if t.twN == 0 {
 		return nil

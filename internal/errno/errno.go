@@ -58,6 +58,8 @@ const (
 )
 
 // Err returns e as an error, or nil when e is zero.
+//
+//go:noinline
 func (e Errno) Err() error {
 	if e == 0 {
 		return nil
