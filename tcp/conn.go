@@ -11,7 +11,7 @@
 //	c.Deadline()                  and call again by then at the latest
 //
 // Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
-// recovery and congestion control; without them RFC 5681 and 6582, in reno.go), hystart and pacing,
+// recovery and congestion control; without them RFC 5681 and 6582, in reno.go), hystart, frto and pacing,
 // keepalive, autotune (buffers that grow), pmtud, listen (passive open) and urgent (an
 // out-of-band byte). Without them the same segments are understood as far as
 // RFC 9293 requires. Not here: fast open, SYN cookies.
@@ -175,19 +175,20 @@ type Conn struct {
 	soft   errno.Errno // what ICMP had to say
 	events Events
 
-	retries uint8 // timeouts since the last ACK of new data: the backoff
-	probes  uint8 // window probes since the peer was last heard
+	retries uint8                  // timeouts since the last ACK of new data: the backoff
+	probes  uint8                  // window probes since the peer was last heard
+	frto    [feature.LenFRTO]uint8 // what F-RTO waits for
 
 	snd   sender
 	rcv   receiver
 	rtt   rttState
 	cc    reno
 	timer timers
-	sack  [feature.LenSACK]unsafe.Pointer    // *sackState, once negotiated: sackOf
-	cubic [feature.LenCUBIC]unsafe.Pointer   // *cubicState, once there was a loss: cubicOf
-	tally [feature.LenTCPInfo]unsafe.Pointer // *tally, once there was data: tallyOf
-	start [feature.LenHyStart]unsafe.Pointer // *startState, in the first slow start
-	pace  [feature.LenPacing]unsafe.Pointer  // *paceState, once there was something to hold back: paceOf
+	sack  [feature.LenSACK]unsafe.Pointer                      // *sackState, once negotiated: sackOf
+	cubic [feature.LenCUBIC]unsafe.Pointer                     // *cubicState, once there was a loss: cubicOf
+	tally [feature.LenTCPInfo]unsafe.Pointer                   // *tally, once there was data: tallyOf
+	start [feature.LenHyStart | feature.LenFRTO]unsafe.Pointer // *startState, in the first slow start; *frtoState, while frto
+	pace  [feature.LenPacing]unsafe.Pointer                    // *paceState, once there was something to hold back: paceOf
 
 	Options Options
 }

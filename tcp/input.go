@@ -276,6 +276,9 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 	if sack {
 		c.sackAck(now, acked, dup && len(s.SACK) == 0)
 	}
+	if feature.FRTO && (int32(acked) > 0 || dup) {
+		c.frtoAck(now, acked)
+	}
 	// "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)": an old
 	// segment does not move the window.
 	if int32(acked) >= 0 && (before(snd.wl1, s.Seq) || snd.wl1 == s.Seq && beforeEq(snd.wl2, s.Ack)) {

@@ -24,7 +24,11 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 	if feature.RACK && c.flags&flagTLPSend != 0 && c.sendProbe(now, b) {
 		return true
 	}
-	if c.selective() && sackOf(c).lost > 0 {
+	if feature.FRTO && c.frtoWaits(now, b) {
+		if b.Len() > 0 {
+			return true
+		}
+	} else if c.selective() && sackOf(c).lost > 0 {
 		if c.sackRetransmit(now, b) {
 			return true
 		}

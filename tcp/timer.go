@@ -116,6 +116,9 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 		c.flags |= flagSynPending | flagSynLost
 		return
 	}
+	if feature.FRTO {
+		c.frtoTimeout()
+	}
 	c.cc.timeout(c)
 	if c.selective() {
 		sackOf(c).timeout()

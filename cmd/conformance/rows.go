@@ -108,7 +108,7 @@ var rows = []row{
 	{n: 93, who: "FCm", feature: "", rule: `NewReno recovery with partial ACKs, 'recover' guard against multiple fast retransmits (6582 3.2)`},
 	{n: 94, who: "Fc-", feature: "rack", rule: `SACK-based recovery with pipe and NextSeg (6675) or RACK-TLP (8985): reo_wnd, TLP PTO = 2 SRTT (+ max ack delay)`},
 	{n: 95, who: "f--", feature: "sack", rule: `PRR (6937/9937): never sends a burst at the end of recovery`},
-	{n: 96, who: "f--", feature: "-", rule: `Spurious RTO: F-RTO (5682) or Eifel (3522/4015), DSACK undo (3708)`},
+	{n: 96, who: "f--", feature: "frto", rule: `Spurious RTO: F-RTO (5682) or Eifel (3522/4015), DSACK undo (3708)`},
 	{n: 97, who: "f--", feature: "cubic", rule: `CUBIC: W_cubic/W_est, beta 0.7, fast convergence (9438); HyStart++ optional (9406)`},
 	{section: `Extensions`},
 	{n: 98, who: "Fcm", feature: "sack", rule: `SACK-permitted only in SYN; blocks: most recent first, <=4 (3 with TS), only received data; D-SACK (2018 3,4; 2883)`},

@@ -78,6 +78,10 @@ const (
 	// 9406; in full; needs rack).
 	HyStart = tags.HyStart
 
+	// FRTO: a timeout that was for nothing is found out and undone (RFC 5682; in
+	// full).
+	FRTO = tags.FRTO
+
 	// Pacing: segments spread over the round trip instead of sent in bursts (in
 	// full).
 	Pacing = tags.Pacing
@@ -120,6 +124,7 @@ const (
 	LenPcap          = tags.LenPcap
 	LenFastSum       = tags.LenFastSum
 	LenHyStart       = tags.LenHyStart
+	LenFRTO          = tags.LenFRTO
 	LenPacing        = tags.LenPacing
 	LenUrgent        = tags.LenUrgent
 	LenListen        = tags.LenListen
@@ -163,6 +168,8 @@ func On(name string) bool {
 		return FastSum
 	case "hystart":
 		return HyStart
+	case "frto":
+		return FRTO
 	case "pacing":
 		return Pacing
 	case "urgent":

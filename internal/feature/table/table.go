@@ -56,6 +56,7 @@ var Rows = [...]Row{
 	{"pcap", "Pcap", C, "per-interface capture hook", "E", "", ""},
 	{"fastsum", "FastSum", C, "unrolled checksum; a plain loop where off", "P", "RFC 1071", ""},
 	{"hystart", "HyStart", F, "slow start that ends when the round trip grows: HyStart++", "E", "RFC 9406", "rack"},
+	{"frto", "FRTO", F, "a timeout that was for nothing is found out and undone", "E", "RFC 5682", ""},
 	{"pacing", "Pacing", F, "segments spread over the round trip instead of sent in bursts", "E", "", ""},
 	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
