@@ -128,10 +128,11 @@ type Count struct {
 type loop struct {
 	start, end time.Time
 	left       int
+	first      bool // nothing was done yet: a slice does something, however short
 }
 
 func (b Budget) begin() loop {
-	l := loop{start: time.Now(), left: b.Ops}
+	l := loop{start: time.Now(), left: b.Ops, first: true}
 	if b.Ops == 0 {
 		l.left = int(^uint(0) >> 1)
 	}
@@ -144,9 +145,10 @@ func (b Budget) begin() loop {
 // next takes up to n operations, and returns how many there may be: 0 at the end. The
 // clock is read once for all n.
 func (l *loop) next(n int) int {
-	if l.left <= 0 || !l.end.IsZero() && !time.Now().Before(l.end) {
+	if l.left <= 0 || !l.first && !l.end.IsZero() && !time.Now().Before(l.end) {
 		return 0
 	}
+	l.first = false
 	n = min(n, l.left)
 	l.left -= n
 	return n

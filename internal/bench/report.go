@@ -112,7 +112,7 @@ func (r *Report) row(x *Result) []string {
 	row := []string{x.Work, x.Subject, "", fmt.Sprintf("%.0f %%", 100*x.Spread[main]), cell("%.1f us", "p50_us", 1), cell("%.1f us", "p99_us", 1)}
 	if main == "gbit_s" {
 		row[2] = cell("%.2f Gbit/s", main, 1)
-		row = append(row, cell("%.2f s/GB", "cpu_s_GB", 1), cell("%.0f ns", "cpu_ns_segment", 1), cell("%.1f /MB", "allocs_MB", 1))
+		row = append(row, cell("%.2f s/GB", "cpu_s_GB", 1), cell("%.0f ns", "cpu_ns_segment", 1)+cell(", %.0f instructions", "ins_segment", 1), cell("%.1f /MB", "allocs_MB", 1))
 	} else {
 		row[2] = thousands(m[main]) + " /s"
 		row = append(row, cell("%.2f us", "cpu_us_op", 1), "", cell("%.2f", "allocs_op", 1))

@@ -180,7 +180,8 @@ func ioctl(req uintptr, arg unsafe.Pointer) error {
 // Packets returns how many packets an interface of the process's namespace has received
 // and sent.
 func Packets(name string) (received, sent uint64) {
-	b, _ := os.ReadFile("/proc/self/net/dev")
+	// Not /proc/self: that is the main thread's, which may be in another Namespace.
+	b, _ := os.ReadFile("/proc/thread-self/net/dev")
 	for _, line := range strings.Split(string(b), "\n") {
 		head, rest, _ := strings.Cut(line, ":")
 		if f := strings.Fields(rest); strings.TrimSpace(head) == name && len(f) > 9 {
