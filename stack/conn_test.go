@@ -177,8 +177,15 @@ func TestC53BacklogIsBounded(t *testing.T) {
 			open++
 		}
 	}
-	if open != 2 || p.s[1].tcp.n != 2 {
+	want, most := 2, 2
+	if feature.SynCookies { // they learn only when they send that there was no room
+		want, most = 5, 4
+	}
+	if open != want || p.s[1].tcp.n > most || len(l.queue) != 2 {
 		t.Errorf("%d open, %d connections at the listener, with a backlog of 2", open, p.s[1].tcp.n)
+	}
+	for _, c := range cs {
+		c.Write([]byte("x"))
 	}
 	for n := 0; n < 5; { // the others come in as there is room: their SYNs are sent again
 		before := p.now
@@ -199,9 +206,11 @@ func TestC53AcceptQueueIsBoundedWhateverIsHalfOpen(t *testing.T) {
 	p.resolve()
 	dial := func(n int) {
 		for range n {
-			if err := p.s[0].Connect(p.now, p.newConn(0), ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+			c := p.newConn(0)
+			if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
 				t.Fatal(err)
 			}
+			c.Write([]byte("x"))
 		}
 	}
 	dial(3)

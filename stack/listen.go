@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/tcp"
@@ -26,10 +27,14 @@ type Listener struct {
 	backlog int
 	half    int // in SYN-RECEIVED
 	queue   []*Conn
+	cookies pkt.Time // feature syncookies: until when ACKs may bring one back
 }
 
 // listenTable holds the listeners.
-type listenTable struct{ list []*Listener }
+type listenTable struct {
+	list      []*Listener
+	cookieKey tcp.Secret // feature syncookies, once one was needed
+}
 
 func listenOf(s *Stack) *listenTable { return (*listenTable)(s.listen) }
 
@@ -148,6 +153,11 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 	if l == nil {
 		return ipv4.DropTCPNoConn, true
 	}
+	if feature.SynCookies && l.cookies != 0 {
+		if taken, d, reset := s.takeCookie(l, local, remote, seg); taken {
+			return d, reset
+		}
+	}
 	switch {
 	case seg.Flags&tcp.RST != 0: // "should be ignored"
 		return ipv4.DropTCPNoConn, false
@@ -157,6 +167,9 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 		return ipv4.DropTCPNoConn, false
 	case s.isBroadcast(remote.Addr):
 		return ipv4.DropTCPSYNSource, false
+	}
+	if feature.SynCookies && l.half >= l.backlog && len(l.queue) < l.backlog {
+		return s.sendCookie(l, local, remote, seg), false
 	}
 	if l.half >= l.backlog || len(l.queue) >= l.backlog || s.tcp.n >= s.cfg.MaxConns {
 		return ipv4.DropBacklog, false // as if lost: the peer tries again
@@ -177,11 +190,16 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 		s.tcp.removeTimeWait(t)
 	}
 	c.Conn.Accept(s.now, seg, local, remote, c.pathMSS(), iss, off)
+	s.begin(l, c)
+	return ipv4.DropNone, false
+}
+
+// begin takes c, a half open connection of l, into the table.
+func (s *Stack) begin(l *Listener, c *Conn) {
 	c.listener[:][0] = unsafe.Pointer(l)
 	l.half++
 	s.tcp.add(c)
 	s.touch(c)
-	return ipv4.DropNone, false
 }
 
 // full reports whether c, half open, has to stay so, since nobody accepts: the ACK that

@@ -295,7 +295,7 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 		if n := c.path.neigh; n != nil && n.State&(netif.StateDelay|netif.StateProbe) != 0 && c.Una() != una {
 			n.Confirm(s.now)
 		}
-		if s.touch(c); c.Overdue() {
+		if s.touch(c); c.Overdue() || feature.Listen && listenerOf(c) != nil {
 			s.output(c)
 		}
 	} else if t := s.tcp.lookupTimeWait(local, remote); t != nil && !(feature.Listen && s.listen != nil && s.reopen(t, seg)) {

@@ -11,10 +11,10 @@
 //	c.Deadline()                  and call again by then at the latest
 //
 // Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
-// recovery and congestion control; without them RFC 5681 and 6582, in reno.go), hystart, frto and pacing,
-// keepalive, autotune (buffers that grow), pmtud, listen (passive open) and urgent (an
-// out-of-band byte). Without them the same segments are understood as far as
-// RFC 9293 requires. Not here: fast open, SYN cookies.
+// recovery and congestion control; without them RFC 5681 and 6582, in reno.go), frto, hystart and
+// pacing, keepalive, autotune (buffers that grow), pmtud, listen (passive open), syncookies (RFC
+// 4987), tcpinfo (counters) and urgent (an out-of-band byte). Without them the same segments
+// are understood as far as RFC 9293 requires. Not here: fast open.
 package tcp
 
 import (

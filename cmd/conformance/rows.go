@@ -69,7 +69,7 @@ var rows = []row{
 	{n: 58, who: "FCM", feature: "", rule: `Ephemeral ports randomised within 49152..65535 or the configured range; no reuse of a live tuple (6056)`},
 	{n: 59, who: "F--", feature: "listen", rule: `Data on SYN kept until ESTABLISHED or not acknowledged; TFO optional (3.10.7.2; 7413 optional)`},
 	{n: 60, who: "FCM", feature: "", rule: `Segment to a closed port: RST, SEQ=SEG.ACK or 0 / ACK=SEG.SEQ+LEN; never RST a RST (3.10.7.1; 3.5.2). C/M: applies to every SYN`},
-	{n: 61, who: "f--", feature: "-", rule: `SYN flood defence: cookies or cache (4987)`},
+	{n: 61, who: "f--", feature: "syncookies", rule: `SYN flood defence: cookies or cache (4987)`},
 	{section: `Segment processing, resets (RFC 9293 3.10.7.4, 5961, 1337)`},
 	{n: 62, who: "FCM", feature: "", rule: `Acceptability test with the four cases (zero window/zero length); unacceptable => ACK unless RST (Table 6)`},
 	{n: 63, who: "FCM", feature: "", rule: `Zero window: still process ACK, RST, URG of segments at RCV.NXT (MUST-66)`},

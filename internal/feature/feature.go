@@ -100,6 +100,10 @@ const (
 	// in minimal (in full).
 	BigTables = tags.BigTables
 
+	// SynCookies: SYN cookies where the backlog is full of half open connections
+	// (RFC 4987; in full; needs listen).
+	SynCookies = tags.SynCookies
+
 	// TCPInfo: the counters of TCP_INFO: bytes and segments sent, received,
 	// acknowledged and sent again (in full).
 	TCPInfo = tags.TCPInfo
@@ -130,6 +134,7 @@ const (
 	LenListen        = tags.LenListen
 	LenACD           = tags.LenACD
 	LenBigTables     = tags.LenBigTables
+	LenSynCookies    = tags.LenSynCookies
 	LenTCPInfo       = tags.LenTCPInfo
 )
 
@@ -180,6 +185,8 @@ func On(name string) bool {
 		return ACD
 	case "bigtables":
 		return BigTables
+	case "syncookies":
+		return SynCookies
 	case "tcpinfo":
 		return TCPInfo
 	}

@@ -62,5 +62,6 @@ var Rows = [...]Row{
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
 	{"bigtables", "BigTables", F, "tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8 in minimal", "K", "", ""},
+	{"syncookies", "SynCookies", F, "SYN cookies where the backlog is full of half open connections", "R", "RFC 4987", "listen"},
 	{"tcpinfo", "TCPInfo", F, "the counters of TCP_INFO: bytes and segments sent, received, acknowledged and sent again", "K", "", ""},
 }
