@@ -32,7 +32,7 @@ func TestScriptsAgainstKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	reports := make([]*Report, len(files))
-	places := make(chan struct{}, 8)
+	places := make(chan struct{}, 16)
 	var wg sync.WaitGroup
 	for i, f := range files {
 		s, err := ReadScript(f)
