@@ -11,11 +11,7 @@ import (
 
 func acdOf(i *netif.Interface) *netif.ACD { return (*netif.ACD)(i.ACD) }
 
-// ProbeAddress starts to find out whether another host on the link of interface
-// ifindex has address a (feature acd, RFC 5227), to be used before SIOCSIFADDR. It
-// takes up to 7 s of polling: see AddressState. When the address is configured
-// after that, it is announced and defended. It returns ENODEV or ENETDOWN.
-func (s *Stack) ProbeAddress(now pkt.Time, ifindex int, a ipv4.Addr) error {
+func (s *Stack) probeAddress(now pkt.Time, ifindex int, a ipv4.Addr) error {
 	s.now = now
 	i := s.interfaceByIndex(int32(ifindex))
 	if i == nil || i.Dev == nil {
@@ -31,9 +27,7 @@ func (s *Stack) ProbeAddress(now pkt.Time, ifindex int, a ipv4.Addr) error {
 	return nil
 }
 
-// AddressState returns what ProbeAddress has found out for interface ifindex, 0 if
-// it was not called, and the hardware address of the other host after a conflict.
-func (s *Stack) AddressState(ifindex int) (netif.ACDState, netif.MAC) {
+func (s *Stack) addressState(ifindex int) (netif.ACDState, netif.MAC) {
 	i := s.interfaceByIndex(int32(ifindex))
 	if i == nil || i.ACD == nil {
 		return 0, netif.MAC{}

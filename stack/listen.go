@@ -52,14 +52,7 @@ func (t *listenTable) find(local ipv4.Endpoint) (best *Listener) {
 	return best
 }
 
-// Listen binds l to local, whose address may be 0.0.0.0 for any, and whose port
-// may be 0 for a free one. backlog is how many connections may wait, half open
-// and for Accept each; at least 1. It returns EADDRINUSE if the endpoint is taken
-// and EADDRNOTAVAIL if the address is not ours.
-//
-// Of an l that listens already it changes the backlog, as listen(2) does a second
-// time; local is then its own or zero, else EINVAL.
-func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
+func (s *Stack) startListening(l *Listener, local ipv4.Endpoint, backlog int) error {
 	if l.stack != nil {
 		if l.stack != s || local != l.local && local != (ipv4.Endpoint{}) {
 			return errno.EINVAL

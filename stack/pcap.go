@@ -5,12 +5,7 @@ import (
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
-// Capture calls f with every frame that interface ifindex receives, before anything
-// looks at it, and sends, until it is called with nil (feature pcap). f must
-// neither keep nor change the frame, nor call the stack. It fits
-// netif/pcap.Writer.Packet. It returns ENODEV for an interface that does not
-// exist or has no frames, as lo.
-func (s *Stack) Capture(ifindex int, f func(now Time, frame []byte, sent bool)) error {
+func (s *Stack) capture(ifindex int, f func(now Time, frame []byte, sent bool)) error {
 	ifc := s.interfaceByIndex(int32(ifindex))
 	if ifc == nil || ifc.Dev == nil {
 		return errno.ENODEV

@@ -43,10 +43,7 @@ type rawTable struct{ head *Raw }
 
 func rawOf(s *Stack) *rawTable { return (*rawTable)(s.raw) }
 
-// OpenRaw begins to receive packets of r.Proto. It returns EPERM with
-// Config.Unprivileged, EINVAL if r is open already, and EADDRNOTAVAIL if r.Local is
-// not an address of ours.
-func (s *Stack) OpenRaw(r *Raw) error {
+func (s *Stack) openRaw(r *Raw) error {
 	if s.cfg.Unprivileged {
 		return errno.EPERM
 	}

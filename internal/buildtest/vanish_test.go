@@ -15,11 +15,16 @@ import (
 	"github.com/bonsainet/bonsai/internal/feature/table"
 )
 
-// client is the reference client: sockets over a stub device.
-const client = "./cmd/footprint/ref/socket"
+// client is the reference client: sockets over a stub device. all is the same with a
+// call of everything that there is: of a feature that only a call switches on, such
+// as rawsock, the reference client has nothing, whether it is gated or not.
+const (
+	client = "./cmd/footprint/ref/socket"
+	all    = "./cmd/footprint/ref/all"
+)
 
-// TestVanishWhatIsOffIsNotInTheBinary builds the reference client for each
-// profile and with each feature toggled. No function, method or variable that
+// TestVanishWhatIsOffIsNotInTheBinary builds a program that calls everything, for
+// each profile and with each feature toggled. No function, method or variable that
 // is declared in a file of a feature that is off may be in the binary.
 //
 // The file of a feature is PACKAGE/FEATURE.go, FEATURE_*.go or *_FEATURE.go, or
@@ -27,13 +32,13 @@ const client = "./cmd/footprint/ref/socket"
 func TestVanishWhatIsOffIsNotInTheBinary(t *testing.T) {
 	decls := declared(t, root)
 	b := builder(t)
-	if _, err := b.Build(context.Background(), lab.Target{Package: client}); err != nil {
+	if _, err := b.Build(context.Background(), lab.Target{Package: all}); err != nil {
 		t.Fatal(err) // once
 	}
 	for _, build := range table.Builds() {
 		t.Run(build.Name, func(t *testing.T) {
 			t.Parallel()
-			bin, err := b.Measure(context.Background(), lab.Target{Package: client, Tags: build.Tags})
+			bin, err := b.Measure(context.Background(), lab.Target{Package: all, Tags: build.Tags})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,78 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+)
+
+// The calls that belong to a feature. In a build without it they return an error, and
+// nothing of the feature is in the binary.
+
+// Listen binds l to local, whose address may be 0.0.0.0 for any, and whose port
+// may be 0 for a free one. backlog is how many connections may wait, half open
+// and for Accept each; at least 1. It returns EADDRINUSE if the endpoint is taken,
+// EADDRNOTAVAIL if the address is not ours and EOPNOTSUPP without feature listen.
+//
+// Of an l that listens already it changes the backlog, as listen(2) does a second
+// time; local is then its own or zero, else EINVAL.
+func (s *Stack) Listen(l *Listener, local ipv4.Endpoint, backlog int) error {
+	if !feature.Listen {
+		return errno.EOPNOTSUPP
+	}
+	return s.startListening(l, local, backlog)
+}
+
+// OpenRaw begins to receive packets of r.Proto. It returns EPERM with
+// Config.Unprivileged, EINVAL if r is open already, EADDRNOTAVAIL if r.Local is
+// not an address of ours and EPROTONOSUPPORT without feature rawsock.
+func (s *Stack) OpenRaw(r *Raw) error {
+	if !feature.RawSock {
+		return errno.EPROTONOSUPPORT
+	}
+	return s.openRaw(r)
+}
+
+// WriteUrgent queues data whose last byte is urgent (MSG_OOB); see
+// tcp.Conn.WriteUrgent. Poll sends it. It returns EOPNOTSUPP without feature urgent.
+func (c *Conn) WriteUrgent(p []byte) (int, Errno) {
+	if !feature.Urgent {
+		return 0, errno.EOPNOTSUPP
+	}
+	return c.writeUrgent(p)
+}
+
+// Capture calls f with every frame that interface ifindex receives, before anything
+// looks at it, and sends, until it is called with nil. f must neither keep nor
+// change the frame, nor call the stack. It fits netif/pcap.Writer.Packet. It
+// returns ENODEV for an interface that does not exist or has no frames, as lo, and
+// EOPNOTSUPP without feature pcap.
+func (s *Stack) Capture(ifindex int, f func(now Time, frame []byte, sent bool)) error {
+	if !feature.Pcap {
+		return errno.EOPNOTSUPP
+	}
+	return s.capture(ifindex, f)
+}
+
+// ProbeAddress starts to find out whether another host on the link of interface
+// ifindex has address a (RFC 5227), to be used before SIOCSIFADDR. It takes up to
+// 7 s of polling: see AddressState. When the address is configured after that, it is
+// announced and defended. It returns ENODEV, ENETDOWN, or EOPNOTSUPP without
+// feature acd.
+func (s *Stack) ProbeAddress(now pkt.Time, ifindex int, a ipv4.Addr) error {
+	if !feature.ACD {
+		return errno.EOPNOTSUPP
+	}
+	return s.probeAddress(now, ifindex, a)
+}
+
+// AddressState returns what ProbeAddress has found out for interface ifindex, 0 if
+// it was not called, and the hardware address of the other host after a conflict.
+func (s *Stack) AddressState(ifindex int) (netif.ACDState, netif.MAC) {
+	if !feature.ACD {
+		return 0, netif.MAC{}
+	}
+	return s.addressState(ifindex)
+}
