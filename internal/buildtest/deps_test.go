@@ -46,7 +46,7 @@ var rules = []rule{
 	{"internal/feature/tags", nil, nil, nil},
 	{"internal/feature/table", nil, nil, nil},
 	{"internal/feature", nil, []string{"internal/feature/tags"}, nil},
-	{"internal/errno", engine, nil, nil},
+	{"internal/errno", engine, []string{"internal/feature"}, nil},
 	{"internal/pkt", engine, []string{"internal/feature"}, nil},
 	{"ipv4", engine, []string{"internal/feature", "internal/pkt", "internal/errno"}, nil},
 	{"route", engine, []string{"internal/feature", "internal/pkt", "internal/errno", "ipv4"}, nil},
