@@ -41,3 +41,14 @@ func TestMTUStaysWithinTheBuffers(t *testing.T) {
 		t.Errorf("buffers of %d bytes", n)
 	}
 }
+
+// TestConfigIsRaisedToWhatWorks: values with which no data could ever move.
+func TestConfigIsRaisedToWhatWorks(t *testing.T) {
+	c := New(Config{Memory: 1, RcvBuf: 1, SndBuf: 1, PortMin: 60000, PortMax: 50000}).cfg
+	if c.Memory != minMemory || c.RcvBuf != minRcvBuf || c.SndBuf != minSndBuf {
+		t.Errorf("memory %d, buffers of %d and %d bytes", c.Memory, c.RcvBuf, c.SndBuf)
+	}
+	if c.PortMin != 60000 || c.PortMax != 60000 {
+		t.Errorf("ports %d to %d", c.PortMin, c.PortMax)
+	}
+}

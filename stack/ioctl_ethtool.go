@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/netif"
 )
@@ -74,6 +76,11 @@ func statNames() []string {
 const numStats = 9
 
 func ethtool(i *netif.Interface, data any) errno.Errno {
+	// All of these are pointers, and an interface's second word is the pointer that it
+	// holds.
+	if (*[2]unsafe.Pointer)(unsafe.Pointer(&data))[1] == nil {
+		return errno.EFAULT
+	}
 	switch d := data.(type) {
 	case *EthtoolDrvinfo:
 		if d.Cmd != ETHTOOL_GDRVINFO {
@@ -124,8 +131,6 @@ func ethtool(i *netif.Interface, data any) errno.Errno {
 		}
 		*d = EthtoolFeatures{Cmd: d.Cmd}
 		return 0
-	case nil:
-		return errno.EFAULT
 	}
 	return errno.EOPNOTSUPP
 }

@@ -490,8 +490,10 @@ func TestEthtool(t *testing.T) {
 			t.Errorf("%T %v: %v, want EOPNOTSUPP", d, d, err)
 		}
 	}
-	if err := ask(nil); err != errno.EFAULT {
-		t.Errorf("no data: %v", err)
+	for _, d := range []any{nil, (*EthtoolValue)(nil), (*EthtoolDrvinfo)(nil), (*EthtoolStats)(nil)} {
+		if err := ask(d); err != errno.EFAULT {
+			t.Errorf("no data, %T: %v", d, err)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ type Config struct {
 	// since who knows it can guess sequence numbers. 0: the system's randomness.
 	Seed uint64
 	// Memory bounds what the queues of all sockets hold together, in bytes: 64 KiB /
-	// 16 MiB / 256 MiB.
+	// 16 MiB / 256 MiB; at least 8 KiB.
 	Memory uint32
 	// MaxConns bounds the TCP connections: 16 / 16384 / 1048576.
 	MaxConns int
@@ -58,13 +58,13 @@ type Config struct {
 	// MaxTimeWait bounds those in TIME-WAIT; the oldest give way: as MaxConns.
 	MaxTimeWait int
 	// RcvBuf and SndBuf are the buffer sizes with which a connection begins, in bytes:
-	// 8 KiB / 128 KiB / 256 KiB.
+	// 8 KiB / 128 KiB / 256 KiB; at least 1152 and 2304, Linux's least for data.
 	RcvBuf, SndBuf uint32
 	// MaxRcvBuf and MaxSndBuf are what they may grow to by themselves (feature
 	// autotune), in bytes: 8 KiB / 4 MiB / 8 MiB, and 8 KiB / 4 MiB / 4 MiB.
 	MaxRcvBuf, MaxSndBuf uint32
 	// PortMin and PortMax are the ephemeral ports: 49152 to 65535 (RFC 6335 section
-	// 6).
+	// 6). A PortMax below PortMin counts as PortMin.
 	PortMin, PortMax uint16
 	// SynRetries is how often a SYN is sent again: 7, which gives up after 4 minutes
 	// (RFC 9293 section 3.8.3 asks for 3).
@@ -82,9 +82,9 @@ type Config struct {
 
 func (c *Config) setDefaults() {
 	const k = feature.Profile // 0, 1, 2
-	c.Memory = orDefault(c.Memory, [3]uint32{64 << 10, 16 << 20, 256 << 20}[k])
-	c.RcvBuf = orDefault(c.RcvBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k])
-	c.SndBuf = orDefault(c.SndBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k])
+	c.Memory = max(orDefault(c.Memory, [3]uint32{64 << 10, 16 << 20, 256 << 20}[k]), minMemory)
+	c.RcvBuf = max(orDefault(c.RcvBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k]), minRcvBuf)
+	c.SndBuf = max(orDefault(c.SndBuf, [3]uint32{8 << 10, 128 << 10, 256 << 10}[k]), minSndBuf)
 	c.MaxRcvBuf = orDefault(c.MaxRcvBuf, [3]uint32{8 << 10, 4 << 20, 8 << 20}[k])
 	c.MaxSndBuf = orDefault(c.MaxSndBuf, [3]uint32{8 << 10, 4 << 20, 4 << 20}[k])
 	if !feature.Autotune {
@@ -94,11 +94,14 @@ func (c *Config) setDefaults() {
 	c.MaxOrphans = int(orDefault(uint32(c.MaxOrphans), uint32(c.MaxConns+3)/4))
 	c.MaxTimeWait = int(orDefault(uint32(c.MaxTimeWait), uint32(c.MaxConns)))
 	c.PortMin = uint16(orDefault(uint32(c.PortMin), 49152))
-	c.PortMax = uint16(orDefault(uint32(c.PortMax), 65535))
+	c.PortMax = max(uint16(orDefault(uint32(c.PortMax), 65535)), c.PortMin)
 	c.SynRetries = uint8(orDefault(uint32(c.SynRetries), 7))
 	c.Retries = uint8(orDefault(uint32(c.Retries), 15))
 	c.TTL = uint8(orDefault(uint32(c.TTL), ipv4.DefaultTTL))
 }
+
+// minMemory is enough for a connection to make progress both ways.
+const minMemory = 8 << 10
 
 //go:noinline
 func orDefault(v, d uint32) uint32 {
