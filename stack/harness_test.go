@@ -525,7 +525,10 @@ func (h *host) checkFrame(d *script, f []byte) {
 		bad("TTL %d", p[8])
 	}
 	frag := binary.BigEndian.Uint16(p[6:])
-	if df := frag == 0x4000; df && p[9] != 6 || !df && p[9] == 6 && feature.PMTUD || frag>>15 != 0 {
+	// TCP goes with DF, and so do datagrams that fit, as IP_PMTUDISC_WANT has it; not the stack's
+	// own answers.
+	df, answer := frag == 0x4000, p[9] == ipv4.ProtoICMP && p[20] != 8 && p[20] != 13
+	if df && (answer || p[9] != 6 && !feature.PMTUD) || !df && p[9] == 6 && feature.PMTUD || frag>>15 != 0 {
 		bad("flags and offset %#x", frag)
 	}
 	q := p[n:]

@@ -265,6 +265,13 @@ func TestC108TOSAndTTLDuringAConnection(t *testing.T) {
 func TestC13IDsAreUniqueUnlessAtomic(t *testing.T) {
 	h := newHost(t, 1)
 	u := h.udp(ep(ipv4.Any, 1000))
+	if feature.PMTUD {
+		h.sendTo(u, "x", ep(a0(2), 2000), 0)
+		if p := h.take(); p[6] != 0x40 {
+			t.Errorf("without DF: %x", p[:20])
+		}
+		u.SetOption(SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+	}
 	seen := map[[2]uint16]bool{}
 	for i := range 2000 {
 		to := a0(byte(2 + i%3))

@@ -55,7 +55,7 @@ var plateaus = [...]uint16{32000, 17914, 8166, 4352, 2002, 1492, 1006, 576}
 // quotes.
 func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 	local, remote := ipv4.Endpoint{Addr: q.Src, Port: q.SrcPort}, ipv4.Endpoint{Addr: q.Dst, Port: q.DstPort}
-	c := (*Conn)(nil)
+	c, u := (*Conn)(nil), (*UDP)(nil)
 	switch q.Proto {
 	case ipv4.ProtoTCP:
 		// A message about what is not in flight is forged, or too late (RFC 5927 section
@@ -67,11 +67,13 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 			return ipv4.DropICMPSequence
 		}
 	case ipv4.ProtoUDP:
-		if s.udp.find(local, remote) == nil {
+		if u = s.udp.find(local, remote); u == nil {
 			return ipv4.DropICMPNoSocket
 		}
 	default:
-		return ipv4.DropICMPNoSocket
+		if !feature.RawSock || s.raw == nil {
+			return ipv4.DropICMPNoSocket
+		}
 	}
 	mtu := uint16(m.MTU())
 	if mtu == 0 {
@@ -87,8 +89,12 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 	if mtu >= q.TotalLen {
 		return ipv4.DropICMPQuote // it would have passed
 	}
-	s.setPMTU(q.Dst, mtu)
-	if c != nil {
+	switch {
+	case c != nil:
+		s.setPMTU(q.Dst, mtu)
+		if m := c.MTUDiscover(); m == IP_PMTUDISC_DONT || m >= IP_PMTUDISC_INTERFACE {
+			return ipv4.DropNone
+		}
 		c.path = path{}
 		if _, e := s.route(&c.path, q.Src, q.Dst, 0); e == 0 {
 			mss := c.MSS()
@@ -96,8 +102,18 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 			c.Resegment(q.Seq, c.MSS() < mss)
 			s.touch(c)
 		}
-	} else if u := s.udp.find(local, remote); u.Conn.Error(errno.EMSGSIZE, false) {
-		s.notify(&u.Sock, tcpReadWrite)
+	case u != nil:
+		if u.MTUDiscover() >= IP_PMTUDISC_INTERFACE {
+			return ipv4.DropNone
+		}
+		s.setPMTU(q.Dst, mtu)
+		if u.Conn.Error(errno.EMSGSIZE, u.MTUDiscover() != IP_PMTUDISC_DONT) {
+			s.notify(&u.Sock, tcpReadWrite)
+		}
+	case !s.rawError(q, errno.EMSGSIZE, true):
+		return ipv4.DropICMPNoSocket
+	default:
+		s.setPMTU(q.Dst, mtu)
 	}
 	return ipv4.DropNone
 }
@@ -136,4 +152,56 @@ func (s *Stack) pollPMTU() pkt.Time {
 		return pkt.Never
 	}
 	return t.list[0].expire
+}
+
+// Modes of SetMTUDiscover, with Linux's numbers: is DF set, and which MTU counts?
+const (
+	IP_PMTUDISC_DONT      = 0 // no DF; what is longer than the path MTU is fragmented
+	IP_PMTUDISC_WANT      = 1 // DF, but for what is longer than the path MTU: that is fragmented
+	IP_PMTUDISC_DO        = 2 // DF; what is longer than the path MTU is EMSGSIZE
+	IP_PMTUDISC_PROBE     = 3 // DF; what is longer than the link's MTU is EMSGSIZE (RFC 4821)
+	IP_PMTUDISC_INTERFACE = 4 // no DF; likewise, and what routers say about the path is not believed
+	IP_PMTUDISC_OMIT      = 5 // no DF, likewise, but longer datagrams are fragmented
+)
+
+// discoverShift is where Sock.is has the mode, so that WANT, the default, is 0.
+const discoverShift = 3
+
+// SetMTUDiscover chooses how the path MTU is found (IP_MTU_DISCOVER): one of the
+// IP_PMTUDISC modes. In a segment of TCP, DF is set with WANT and DO only, and the rest
+// says whether messages of routers count, as in Linux. It returns EINVAL for another
+// mode, and does nothing in a build without feature pmtud.
+func (k *Sock) SetMTUDiscover(mode int) Errno {
+	if uint(mode) > IP_PMTUDISC_OMIT {
+		return errno.EINVAL
+	}
+	k.is = k.is&^(7<<discoverShift) | connFlags(mode^IP_PMTUDISC_WANT)<<discoverShift
+	return 0
+}
+
+// MTUDiscover returns the mode.
+func (k *Sock) MTUDiscover() int { return int(k.is>>discoverShift&7) ^ IP_PMTUDISC_WANT }
+
+// dontFragment reports whether segments go with DF: "a host MUST [...] set the DF
+// bit" to do path MTU discovery (RFC 1191 section 3), which is the default.
+func (k *Sock) dontFragment() bool {
+	m := k.MTUDiscover()
+	return m == IP_PMTUDISC_WANT || m == IP_PMTUDISC_DO
+}
+
+// discover makes h and p what the socket's mode wants of a datagram with n bytes behind
+// its header: DF, and the length of packets. It reports whether it may be sent.
+func (s *Stack) discover(k *Sock, h *ipv4.Header, p *path, n int) bool {
+	m := k.MTUDiscover()
+	if m >= IP_PMTUDISC_PROBE {
+		p.mtu = s.linkMTU(p)
+	}
+	fits := h.HeaderLen()+n <= int(p.mtu)
+	h.DF = m == IP_PMTUDISC_DO || m == IP_PMTUDISC_PROBE || m == IP_PMTUDISC_WANT && fits
+	return fits || m <= IP_PMTUDISC_WANT || m == IP_PMTUDISC_OMIT
+}
+
+// linkMTU is the MTU of p's first link, whatever route and routers say.
+func (s *Stack) linkMTU(p *path) uint16 {
+	return uint16(min(uint32(p.ifc(s).MTU), s.maxPacket()))
 }

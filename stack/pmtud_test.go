@@ -231,7 +231,6 @@ func TestC36DatagramsLearnThePathMTU(t *testing.T) {
 	h := newHost(t, 1)
 	u := h.udp(ep(ipv4.Any, 1000))
 	u.Connect(h.now, ep(a0(2), 2000))
-	u.SetOption(SOL_IP, IP_RECVERR, 1)
 	data := string(make([]byte, 1400))
 	h.sendTo(u, data, ipv4.Endpoint{}, 0)
 	sent := h.take()
@@ -326,4 +325,62 @@ func TestC35TableIsBounded(t *testing.T) {
 	if pmtuOf(h.s).mtu(ipv4.Addr{198, 19, 0, 0}, 1500) != 1500 {
 		t.Error("the oldest has not given way")
 	}
+}
+
+// What a router says counts in all modes of IP_MTU_DISCOVER but INTERFACE and OMIT; a
+// connected socket learns of it as of a hard error, but with DONT (as Linux has it).
+func TestC36ModesOfMTUDiscover(t *testing.T) {
+	if !feature.PMTUD || !feature.Fragmentation {
+		t.Skip("needs features pmtud and fragmentation")
+	}
+	for mode, want := range []struct {
+		mtu int
+		err Errno
+	}{{1000, 0}, {1000, errno.EMSGSIZE}, {1000, errno.EMSGSIZE}, {1000, errno.EMSGSIZE}, {1500, 0}, {1500, 0}} {
+		h := newHost(t, 1)
+		u := h.udp(ep(ipv4.Any, 1000))
+		u.Connect(h.now, ep(a0(2), 2000))
+		u.SetOption(SOL_IP, IP_MTU_DISCOVER, mode)
+		h.sendTo(u, string(make([]byte, 1400)), ipv4.Endpoint{}, 0)
+		h.recv(fragNeeded(h.take(), 1000))
+		if v, _ := u.Option(SOL_IP, IP_MTU); v != want.mtu {
+			t.Errorf("mode %d: IP_MTU %d, want %d", mode, v, want.mtu)
+		}
+		if e, _ := u.Option(SOL_SOCKET, SO_ERROR); Errno(e) != want.err {
+			t.Errorf("mode %d: %v, want %v", mode, Errno(e), want.err)
+		}
+		if mode == IP_PMTUDISC_DO {
+			h.sendTo(u, string(make([]byte, 973)), ipv4.Endpoint{}, errno.EMSGSIZE)
+			h.sendTo(u, string(make([]byte, 972)), ipv4.Endpoint{}, 0)
+			h.take()
+		}
+	}
+	for mode := range IP_PMTUDISC_OMIT + 1 { // TCP sends again at once
+		h, c, _, sent := bigSender(t, sackSyn, 3)
+		c.SetOption(SOL_IP, IP_MTU_DISCOVER, mode)
+		h.noCheck = true
+		h.recv(fragNeeded(sent[0], 1000))
+		if got, want := len(h.segments()) > 0, mode != IP_PMTUDISC_DONT && mode < IP_PMTUDISC_INTERFACE; got != want {
+			t.Errorf("mode %d: resegmented %v, want %v", mode, got, want)
+		}
+	}
+}
+
+// Packets of raw sockets go with DF too, so that what is said about them counts.
+func TestC36RawSocketsLearnThePathMTU(t *testing.T) {
+	if !feature.PMTUD || !feature.Fragmentation || !feature.RawSock {
+		t.Skip("needs features pmtud, fragmentation and rawsock")
+	}
+	h := newHost(t, 1)
+	r := h.raw(&Raw{Proto: 99, Remote: a0(2)})
+	h.sendRaw(r, make([]byte, 1400), ipv4.Any, 0)
+	sent := h.take()
+	other := append([]byte(nil), quote(sent)...)
+	other[9] = 98
+	h.recv(fragNeeded(other, 1000))
+	h.drops(ipv4.DropICMPNoSocket, 1)
+	h.recv(fragNeeded(sent, 1000))
+	h.sendRaw(r, make([]byte, 1400), ipv4.Any, errno.EMSGSIZE)
+	h.sendRaw(r, make([]byte, 1400), ipv4.Any, 0)
+	h.want("m2 198.18.0.1 > 198.18.0.2 frag 976@0+", "m2 198.18.0.1 > 198.18.0.2 frag 424@976")
 }

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
@@ -96,8 +97,11 @@ func (s *Stack) rawError(q *ipv4.Quote, e errno.Errno, hard bool) (told bool) {
 		if r.Proto != q.Proto || !r.Local.IsAny() && r.Local != q.Src || !r.Remote.IsAny() && r.Remote != q.Dst {
 			continue
 		}
+		if feature.PMTUD && e == errno.EMSGSIZE && r.MTUDiscover() >= IP_PMTUDISC_INTERFACE {
+			continue
+		}
 		told = true
-		if r.RecvErr || hard && !r.Remote.IsAny() {
+		if r.RecvErr || hard && !r.Remote.IsAny() && (e != errno.EMSGSIZE || !feature.PMTUD || r.MTUDiscover() != IP_PMTUDISC_DONT) {
 			r.SoftErr = e
 			s.notify(&r.Sock, tcpReadWrite)
 		}
@@ -130,7 +134,7 @@ func (r *Raw) RecvFrom(p []byte, m *udp.Meta) (n int, e Errno) {
 // The rest of such a packet is the caller's affair, even a source address that is
 // not ours, but for 127/8 on a link, which is EINVAL. It returns EMSGSIZE for what
 // is longer than 65,535 bytes with its header or, as a whole packet or in a build
-// without fragmentation, longer than the MTU.
+// without fragmentation, longer than the MTU, or than SetMTUDiscover allows.
 func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 	s := r.stack
 	s.now = now
@@ -151,13 +155,16 @@ func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 		return 0, e
 	}
 	if r.HdrIncl {
+		if feature.PMTUD && r.MTUDiscover() >= IP_PMTUDISC_PROBE {
+			way.mtu = s.linkMTU(&way)
+		}
 		e = s.sendWhole(p, src, dst, &way)
 	} else {
 		h := ipv4.Header{Src: src, Dst: dst, Proto: r.Proto, TTL: r.TTL, TOS: r.TOS}
 		if h.TTL == 0 {
 			h.TTL = s.defaultTTL(dst)
 		}
-		if s.sendData(&h, &way, nil, p) != ipv4.DropNone {
+		if feature.PMTUD && !s.discover(&r.Sock, &h, &way, len(p)) || s.sendData(&h, &way, nil, p) != ipv4.DropNone {
 			e = errno.EMSGSIZE
 		}
 	}

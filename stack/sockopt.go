@@ -22,10 +22,11 @@ const (
 	SO_RCVLOWAT     = 18
 	SO_BINDTODEVICE = 25 // here: the interface's index, or 0 for any
 
-	IP_TOS     = 1
-	IP_TTL     = 2
-	IP_RECVERR = 11
-	IP_MTU     = 14
+	IP_TOS          = 1
+	IP_TTL          = 2
+	IP_MTU_DISCOVER = 10 // see SetMTUDiscover
+	IP_RECVERR      = 11
+	IP_MTU          = 14
 
 	TCP_NODELAY      = 1
 	TCP_MAXSEG       = 2
@@ -110,6 +111,9 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 		}
 		o.UserTimeout = uint32(min(v, 1<<31-1))
 	default:
+		if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
+			return c.SetMTUDiscover(v)
+		}
 		if feature.Keepalive {
 			return c.setKeepalive(level, name, v)
 		}
@@ -159,6 +163,9 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 	case SOL_TCP<<16 | TCP_USER_TIMEOUT:
 		return int(o.UserTimeout), 0
 	}
+	if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
+		return c.MTUDiscover(), 0
+	}
 	if feature.Keepalive {
 		return c.keepalive(level, name)
 	}
@@ -192,6 +199,9 @@ func (u *UDP) SetOption(level, name, v int) Errno {
 		}
 		u.TTL = uint8(v)
 	default:
+		if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
+			return u.SetMTUDiscover(v)
+		}
 		return errno.ENOPROTOOPT
 	}
 	return 0
@@ -235,6 +245,9 @@ func (u *UDP) Option(level, name int) (v int, e Errno) {
 		}
 		e = u.route(u.Remote.Addr)
 		return int(u.path.mtu), e
+	}
+	if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
+		return u.MTUDiscover(), 0
 	}
 	return 0, errno.ENOPROTOOPT
 }

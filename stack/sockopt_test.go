@@ -33,6 +33,7 @@ func TestOptionsAsKernel(t *testing.T) {
 		{SOL_IP, IP_TOS, 0, true},
 		{SOL_IP, IP_TTL, 0, true},
 		{SOL_IP, IP_MTU, 0, true},
+		{SOL_IP, IP_MTU_DISCOVER, 0, feature.PMTUD},
 		{SOL_IP, 999, 0, true},
 		{99, 1, 0, true},
 		{SOL_SOCKET, 999, 0, true},
@@ -55,7 +56,7 @@ func TestOptionsAsKernel(t *testing.T) {
 		{SOL_IP, IP_RECVERR, 0, true},
 		{SOL_TCP, TCP_NODELAY, 0, true}, // not of UDP
 	}, both...)
-	values := []int{-1 << 31, -2, -1, 0, 1, 2, 3, 87, 88, 127, 128, 255, 256, 257, 32767, 32768, 65535, 65536, 1<<31 - 1}
+	values := []int{-1 << 31, -2, -1, 0, 1, 2, 3, 4, 5, 6, 87, 88, 127, 128, 255, 256, 257, 32767, 32768, 65535, 65536, 1<<31 - 1}
 
 	h := newHost(t, 1)
 	c := new(Conn)

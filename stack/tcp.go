@@ -268,7 +268,7 @@ func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
 	h := ipv4.Header{
 		Src: local.Addr, Dst: remote.Addr, Proto: ipv4.ProtoTCP,
 		TTL: c.Options.TTL, TOS: c.Options.TOS,
-		DF: feature.PMTUD, // RFC 1191 section 3
+		DF: feature.PMTUD && c.dontFragment(),
 	}
 	if d := s.sendIP(b, &h, &c.path); d != ipv4.DropNone {
 		s.drop(d)

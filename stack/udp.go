@@ -171,7 +171,7 @@ func (u *UDP) route(dst ipv4.Addr) (e errno.Errno) {
 
 // SendTo sends p to dst, or to the peer if dst is zero; the next Poll puts it on the
 // wire. It returns EMSGSIZE when p is longer than 65,507 bytes or, in a build
-// without fragmentation, than the MTU allows; EDESTADDRREQ without a peer; EACCES for
+// without fragmentation, than the MTU allows, or than SetMTUDiscover does; EDESTADDRREQ without a peer; EACCES for
 // a broadcast address without udp.Broadcast; EINVAL for port 0 or when u's address
 // is no longer ours; ENETUNREACH; EHOSTUNREACH; EPIPE; ENOBUFS; and what ICMP has reported
 // since the last call.
@@ -206,7 +206,8 @@ func (u *UDP) SendTo(now pkt.Time, p []byte, dst ipv4.Endpoint) (int, Errno) {
 	}
 	var head [udp.HeaderLen]byte
 	udp.Put(head[:], src, dst, p)
-	if s.sendData(&h, &u.path, head[:], p) != ipv4.DropNone {
+	way := u.path
+	if feature.PMTUD && !s.discover(&u.Sock, &h, &way, len(head)+len(p)) || s.sendData(&h, &way, head[:], p) != ipv4.DropNone {
 		return 0, errno.EMSGSIZE
 	}
 	return len(p), 0
