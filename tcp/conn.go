@@ -185,7 +185,7 @@ type Conn struct {
 	cc    reno
 	timer timers
 	sack  [feature.LenSACK]unsafe.Pointer                      // *sackState, once negotiated: sackOf
-	cubic [feature.LenCUBIC]unsafe.Pointer                     // *cubicState, once there was a loss: cubicOf
+	cubic [feature.LenCUBIC]unsafe.Pointer                     // *cubicState, from the first loss on: cubicOf
 	tally [feature.LenTCPInfo]unsafe.Pointer                   // *tally, once there was data: tallyOf
 	start [feature.LenHyStart | feature.LenFRTO]unsafe.Pointer // *startState, in the first slow start; *frtoState, while frto
 	pace  [feature.LenPacing]unsafe.Pointer                    // *paceState, once there was something to hold back: paceOf

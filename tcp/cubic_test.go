@@ -141,6 +141,63 @@ func TestC97RenoFriendlyRegion(t *testing.T) {
 	near(t, "and 10 more, as Reno", float64(c.cc.cwnd)/1000-was, 10, 1.2)
 }
 
+// Section 4.2: t has no time in which the application was the limit, nor in which nothing was
+// there to send.
+func TestC97TimeStandsStillWhileTheApplicationIsTheLimit(t *testing.T) {
+	const rtt = 200 * ms
+	for _, idle := range []bool{false, true} {
+		c := cubicConn(t, 200, rtt)
+		lose(c)
+		now := runCubic(c, 10*sec, 2*sec, rtt)
+		was := c.cc.cwnd
+		if idle {
+			now += 60 * sec
+			c.timer.lastSent = ticks(now) // no restart after idle: that is another rule
+			c.cc.idle(c, now)
+		} else {
+			c.flags &^= flagCwndLimited
+			for range 600 {
+				now += 100 * ms
+				c.cc.grow(now, c, 1000)
+			}
+			c.flags |= flagCwndLimited
+		}
+		if c.cc.cwnd != was {
+			t.Fatalf("cwnd %d after a minute without need, was %d", c.cc.cwnd, was)
+		}
+		d := cubicConn(t, 200, rtt) // the same without the minute
+		lose(d)
+		runCubic(d, 10*sec, 3*sec, rtt)
+		runCubic(c, now, sec, rtt)
+		near(t, "cwnd a second later", float64(c.cc.cwnd)/1000, float64(d.cc.cwnd)/1000, 2)
+	}
+}
+
+// Section 4.8: after a timeout, congestion avoidance begins with K = 0, and W_max what the window
+// is then.
+func TestC97AfterATimeoutTheWindowBeforeIsForgotten(t *testing.T) {
+	c := cubicConn(t, 200, 200*ms)
+	c.snd.nxt = c.snd.una + c.cc.cwnd
+	c.retries = 1
+	c.cc.timeout(c)
+	c.snd.nxt = c.snd.una
+	near(t, "ssthresh", float64(c.cc.ssthresh)/1000, 140, 0.01)
+	c.cc.cwnd = c.cc.ssthresh // slow start is over
+	c.cc.grow(10*sec, c, 1000)
+	q := cubicOf(c)
+	near(t, "K", q.k, 0, 0)
+	near(t, "W_max", q.wmax, 140, 0.01)
+}
+
+// Section 4.10: slow start that ends without a loss is followed by CUBIC with K = 0.
+func TestC97SlowStartThatEndsWithoutALoss(t *testing.T) {
+	c := cubicConn(t, 400, 300*ms)
+	c.cc.ssthresh = c.cc.cwnd
+	runCubic(c, 10*sec, 9*sec, 300*ms)
+	want := 400 + 0.4*math.Pow(9.3, 3)
+	near(t, "cwnd after 9 s", float64(c.cc.cwnd)/1000, want, 0.05*want)
+}
+
 func TestC97SlowStartUpToSsthresh(t *testing.T) {
 	c := cubicConn(t, 10, 100*ms)
 	for range 10 {

@@ -291,15 +291,21 @@ func TestC88CongestionAvoidanceOneSegmentARoundTrip(t *testing.T) {
 	d.slow(10)
 	d.batch(func() { d.write(60000) })
 	d.ignore()
+	// Reno counts a window's bytes and then adds a segment. CUBIC's estimate of it, which
+	// rules on so short a path, adds a share of the segment with each ACK.
+	cubic := uint32(0)
+	if feature.On("cubic") {
+		cubic = 1460
+	}
 	for i := range uint32(10) {
-		if d.c.cc.cwnd != 10*1460 {
-			d.failf("after %d ACKs: %d", i, d.c.cc.cwnd)
+		if got := d.c.cc.cwnd; got < 10*1460 || got > 10*1460+cubic {
+			d.failf("after %d ACKs: %d", i, got)
 		}
 		d.recv(ACK, ack(1+1460*(i+1)))
 		d.ignore()
 	}
-	if d.c.cc.cwnd != 11*1460 {
-		d.failf("after a window: %d", d.c.cc.cwnd)
+	if got := d.c.cc.cwnd; got > 11*1460 || got < 11*1460-cubic/10 {
+		d.failf("after a window: %d", got)
 	}
 }
 

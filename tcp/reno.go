@@ -59,6 +59,9 @@ func (r *reno) onAck(now pkt.Time, c *Conn, n uint32) {
 func (r *reno) grow(now pkt.Time, c *Conn, n uint32) {
 	mss := uint32(c.snd.mss)
 	if c.flags&flagCwndLimited == 0 {
+		if feature.CUBIC {
+			c.cubicIdle(now)
+		}
 		return
 	}
 	if r.cwnd < r.ssthresh {
@@ -69,7 +72,7 @@ func (r *reno) grow(now pkt.Time, c *Conn, n uint32) {
 		r.cwnd += n
 		return
 	}
-	if feature.CUBIC && cubicOf(c) != nil {
+	if feature.CUBIC {
 		c.cubicGrow(now, n)
 		return
 	}
@@ -170,6 +173,9 @@ func (r *reno) timeout(c *Conn) {
 	if c.retries == 1 && !(c.selective() && c.flags&flagRecovery != 0) {
 		r.ssthresh = r.reduced(c)
 	}
+	if feature.CUBIC {
+		c.cubicTimeout()
+	}
 	r.cwnd = mss
 	r.acked = 0
 	r.dupacks = 0
@@ -181,6 +187,9 @@ func (r *reno) timeout(c *Conn) {
 // transmission if the TCP has not sent data in an interval exceeding the
 // retransmission timeout" (RFC 5681 section 4.1).
 func (r *reno) idle(c *Conn, now pkt.Time) {
+	if feature.CUBIC {
+		c.cubicIdle(now)
+	}
 	if sinceMs(now, c.timer.lastSent) > c.rtt.rto() {
 		r.cwnd = min(r.cwnd, initialWindow(uint32(c.snd.mss)))
 	}
