@@ -13,16 +13,18 @@ import (
 // Conn is a TCP connection: one allocation, its engine's state included.
 type Conn struct {
 	sock
-	eng stack.Conn
+	tcb stack.TCB
 }
+
+func (c *Conn) eng() *stack.Conn { return (*stack.Conn)(unsafe.Pointer(&c.tcb)) } // tcb.Conn()
 
 // NewConn returns a Conn for Connect.
 //
 //go:noinline
 func (s *Stack) NewConn() *Conn {
 	c := &Conn{sock: sock{s: s}}
-	c.eng.Init(s.eng)
-	c.eng.Data = unsafe.Pointer(&c.sock)
+	c.eng().Init(s.eng())
+	c.eng().Data = unsafe.Pointer(&c.sock)
 	return c
 }
 
@@ -48,19 +50,19 @@ func (c *Conn) Connect(local, remote ipv4.Endpoint) error {
 	s := c.s
 	w, e := c.begin(&c.w)
 	if e == 0 {
-		if c.eng.State() != tcp.Closed {
+		if c.eng().State() != tcp.Closed {
 			c.end(&c.w, w)
 			return errno.EISCONN
 		}
-		e, _ = s.eng.Connect(s.clock.Now(), &c.eng, local, remote).(errno.Errno)
+		e, _ = s.eng().Connect(s.clock.Now(), c.eng(), local, remote).(errno.Errno)
 		s.run()
 		for e == 0 {
-			switch c.eng.State() {
+			switch c.eng().State() {
 			case tcp.SynSent, tcp.SynReceived:
 				w, e = c.wait(&c.w, w, pkt.Never)
 				continue
 			case tcp.Closed:
-				if e = c.eng.Err(); e == 0 {
+				if e = c.eng().Err(); e == 0 {
 					e = errno.ECONNRESET
 				}
 			}
@@ -69,7 +71,7 @@ func (c *Conn) Connect(local, remote ipv4.Endpoint) error {
 	}
 	if e != 0 && !c.isClosed() {
 		c.shut()
-		c.eng.Close(s.clock.Now())
+		c.eng().Close(s.clock.Now())
 		s.run()
 	}
 	c.end(&c.w, w)
@@ -86,12 +88,12 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	}
 	w, e := c.begin(&c.r)
 	for e == 0 {
-		if n, e = c.eng.Read(p); e != errno.EAGAIN {
+		if n, e = c.eng().Read(p); e != errno.EAGAIN {
 			break
 		}
 		w, e = c.wait(&c.r, w, pkt.Never)
 	}
-	if n > 0 && c.eng.Pending() {
+	if n > 0 && c.eng().Pending() {
 		c.s.run()
 	}
 	c.end(&c.r, w)
@@ -106,7 +108,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	w, e := c.begin(&c.w)
 	for e == 0 {
 		var k int
-		k, e = c.eng.Write(p[n:])
+		k, e = c.eng().Write(p[n:])
 		n += k
 		if k > 0 {
 			s.run()
@@ -116,7 +118,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		}
 		if e == errno.EAGAIN {
 			limit := pkt.Never
-			if c.eng.Unacked() == 0 { // the stack's memory is short, not ours: no ACK will tell
+			if c.eng().Unacked() == 0 { // the stack's memory is short, not ours: no ACK will tell
 				limit = s.clock.Now() + memoryRetry
 			}
 			w, e = c.wait(&c.w, w, limit)
@@ -133,7 +135,7 @@ const memoryRetry = 20 * pkt.Millisecond
 func (c *Conn) CloseWrite() error {
 	e := c.lock()
 	if e == 0 {
-		e = c.eng.CloseWrite()
+		e = c.eng().CloseWrite()
 		c.wakeAll(&c.w)
 		c.s.run()
 	}
@@ -145,7 +147,7 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) CloseRead() error {
 	e := c.lock()
 	if e == 0 {
-		e = c.eng.CloseRead()
+		e = c.eng().CloseRead()
 		c.s.run()
 	}
 	c.s.unlock()
@@ -160,10 +162,10 @@ func (c *Conn) Close() error {
 	s := c.s
 	e := c.sock.close()
 	if e == 0 {
-		if t := c.eng.Options.Linger; t > 0 && c.eng.Buffered() == 0 {
+		if t := c.eng().Options.Linger; t > 0 && c.eng().Buffered() == 0 {
 			c.linger(s.clock.Now() + Time(t)*pkt.Second)
 		}
-		c.eng.Close(s.clock.Now())
+		c.eng().Close(s.clock.Now())
 		s.run()
 	}
 	s.unlock()
@@ -173,11 +175,11 @@ func (c *Conn) Close() error {
 // linger waits until the peer has acknowledged all that was written and our FIN.
 func (c *Conn) linger(until Time) {
 	s := c.s
-	c.eng.CloseWrite()
+	c.eng().CloseWrite()
 	s.run()
 	w := s.join(&c.w)
 	for !s.closed && s.clock.Now() < until {
-		switch c.eng.State() {
+		switch c.eng().State() {
 		case tcp.FinWait1, tcp.Closing, tcp.LastAck:
 			s.sleep(w, until)
 			continue
@@ -191,7 +193,7 @@ func (c *Conn) linger(until Time) {
 func (c *Conn) Abort() error {
 	e := c.sock.close()
 	if e == 0 {
-		c.eng.Abort()
+		c.eng().Abort()
 		c.s.run()
 	}
 	c.s.unlock()
@@ -202,7 +204,7 @@ func (c *Conn) Abort() error {
 func (c *Conn) SetOption(level, name, v int) error {
 	e := c.lock()
 	if e == 0 {
-		e = c.eng.SetOption(level, name, v)
+		e = c.eng().SetOption(level, name, v)
 		c.s.run()
 	}
 	c.s.unlock()
@@ -213,7 +215,7 @@ func (c *Conn) SetOption(level, name, v int) error {
 func (c *Conn) Option(level, name int) (v int, err error) {
 	e := c.lock()
 	if e == 0 {
-		v, e = c.eng.Option(level, name)
+		v, e = c.eng().Option(level, name)
 	}
 	c.s.unlock()
 	return v, e.Err()
@@ -225,7 +227,7 @@ func (c *Conn) Do(f func(*stack.Conn)) error {
 	e := c.lock()
 	defer c.s.unlock()
 	if e == 0 {
-		f(&c.eng)
+		f(c.eng())
 		c.s.run()
 	}
 	return e.Err()
@@ -235,11 +237,11 @@ func (c *Conn) Do(f func(*stack.Conn)) error {
 func (c *Conn) State() tcp.State {
 	c.s.lock()
 	defer c.s.unlock()
-	return c.eng.State()
+	return c.eng().State()
 }
 
 // Local returns our endpoint; it is set once Connect has returned.
-func (c *Conn) Local() ipv4.Endpoint { return c.eng.Local() }
+func (c *Conn) Local() ipv4.Endpoint { return c.eng().Local() }
 
 // Remote returns the peer's endpoint.
-func (c *Conn) Remote() ipv4.Endpoint { return c.eng.Remote() }
+func (c *Conn) Remote() ipv4.Endpoint { return c.eng().Remote() }

@@ -21,7 +21,7 @@ func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error)
 	l.eng.New = l.newConn
 	e := l.lock()
 	if e == 0 {
-		e, _ = s.eng.Listen(&l.eng, local, backlog).(errno.Errno)
+		e, _ = s.eng().Listen(&l.eng, local, backlog).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {
@@ -30,7 +30,7 @@ func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error)
 	return l, nil
 }
 
-func (l *Listener) newConn() *stack.Conn { return &l.s.NewConn().eng }
+func (l *Listener) newConn() *stack.Conn { return l.s.NewConn().eng() }
 
 // Accept waits for a connection, until the deadline for reading.
 func (l *Listener) Accept() (c *Conn, err error) {

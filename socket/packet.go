@@ -28,7 +28,7 @@ func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error
 	e := p.lock()
 	if e == 0 {
 		p.eng.Data = unsafe.Pointer(&p.sock)
-		e, _ = s.eng.OpenUDP(&p.eng, local).(errno.Errno)
+		e, _ = s.eng().OpenUDP(&p.eng, local).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {

@@ -21,7 +21,7 @@ func (s *Stack) newRaw(proto uint8) (*Raw, error) {
 	e := r.lock()
 	if e == 0 {
 		r.eng.Data = unsafe.Pointer(&r.sock)
-		e, _ = s.eng.OpenRaw(&r.eng).(errno.Errno)
+		e, _ = s.eng().OpenRaw(&r.eng).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {

@@ -740,7 +740,7 @@ func TestPumpGrowsItsBatch(t *testing.T) {
 
 func TestConnSize(t *testing.T) {
 	n, eng := unsafe.Sizeof(Conn{}), unsafe.Sizeof(stack.Conn{})
-	t.Logf("socket.Conn: %d bytes, of which stack.Conn is %d and socket's own %d; tcp.Options %d", n, eng, n-eng, unsafe.Sizeof(Conn{}.eng.Options))
+	t.Logf("socket.Conn: %d bytes, of which stack.Conn is %d and socket's own %d; tcp.Options %d", n, eng, n-eng, unsafe.Sizeof(stack.Conn{}.Options))
 	if n-eng > 64 {
 		t.Error("the socket's own part is over 64 bytes")
 	}

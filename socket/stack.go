@@ -14,6 +14,7 @@ package socket
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -51,7 +52,7 @@ type Clock interface {
 // Stack is a stack with a lock, a clock and goroutines that serve its devices.
 type Stack struct {
 	mu       sync.Mutex
-	eng      *stack.Stack
+	host     unsafe.Pointer // *stack.Stack, without the names of its methods: see tcp.TCB
 	clock    Clock
 	set      func(at Time) // of the alarm
 	armed    Time          // when the alarm goes off, Never if it is off
@@ -67,10 +68,13 @@ type Stack struct {
 
 // New returns a Stack with a loopback interface that is down.
 func New(cfg stack.Config, clock Clock) *Stack {
-	s := &Stack{eng: stack.New(cfg), clock: clock, armed: pkt.Never}
+	s := &Stack{host: unsafe.Pointer(stack.New(cfg)), clock: clock, armed: pkt.Never}
 	s.set = clock.Timer(s.alarm)
 	return s
 }
+
+// eng returns the stack itself.
+func (s *Stack) eng() *stack.Stack { return (*stack.Stack)(s.host) }
 
 // Batches of frames from a device: a pump begins with few buffers, and takes more
 // when they don't suffice. An idle stack should be small.
@@ -86,7 +90,7 @@ func (s *Stack) Attach(name string, dev netif.Device) (ifindex int, err error) {
 	s.lock()
 	if s.closed {
 		err = ErrClosed
-	} else if ifindex, err = s.eng.AddInterface(name, dev); err == nil {
+	} else if ifindex, err = s.eng().AddInterface(name, dev); err == nil {
 		s.devs = append(s.devs, dev)
 		go s.pump(ifindex, dev, s.buffers(firstBatch))
 	}
@@ -108,7 +112,7 @@ func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
 		n, err := dev.Recv(bufs)
 		s.mu.Lock()
 		if err != nil && !s.closed {
-			s.eng.DeviceGone(s.clock.Now(), ifindex)
+			s.eng().DeviceGone(s.clock.Now(), ifindex)
 			s.run()
 		}
 		if err != nil || s.closed {
@@ -116,7 +120,7 @@ func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
 			return
 		}
 		now := s.clock.Now()
-		s.eng.Input(now, ifindex, bufs[:n])
+		s.eng().Input(now, ifindex, bufs[:n])
 		s.runAt(now)
 		if n == len(bufs) && n < maxBatch {
 			bufs = s.buffers(2 * n)
@@ -131,7 +135,7 @@ func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
 func (s *Stack) buffers(n int) []*netif.Buf {
 	bufs := make([]*netif.Buf, n)
 	for i := range bufs {
-		bufs[i] = s.eng.NewBuf()
+		bufs[i] = s.eng().NewBuf()
 	}
 	return bufs
 }
@@ -145,9 +149,9 @@ func (s *Stack) run() { s.runAt(s.clock.Now()) }
 // runAt is run for who has just asked the clock, which takes as long as a small
 // segment.
 func (s *Stack) runAt(now Time) {
-	next := s.eng.Poll(now)
+	next := s.eng().Poll(now)
 	for {
-		r, e := s.eng.Ready()
+		r, e := s.eng().Ready()
 		if r == nil {
 			break
 		}
@@ -198,7 +202,7 @@ func configure(f func(*Stack, stack.Handler, uint32, any) error, s *Stack, h sta
 
 func (s *Stack) ioctl(h stack.Handler, req uint32, arg any) error {
 	s.lock()
-	err := h.Do(s.eng, req, arg)
+	err := h.Do(s.eng(), req, arg)
 	s.run()
 	s.unlock()
 	return err
@@ -209,7 +213,7 @@ func (s *Stack) ioctl(h stack.Handler, req uint32, arg any) error {
 func (s *Stack) Do(f func(*stack.Stack)) {
 	s.lock()
 	defer s.unlock() // f may panic, or end its goroutine as t.Fatal does
-	f(s.eng)
+	f(s.eng())
 	s.run()
 }
 

@@ -93,8 +93,9 @@ func (k *checker) check(polled bool, next pkt.Time) error {
 func (k *checker) tables() {
 	t := &k.s.tcp
 	n, orphans := 0, 0
-	for i, c := range t.buckets {
-		for ; c != nil; c = c.hash {
+	for i, b := range t.buckets {
+		for ; b != nil; b = b.hash {
+			c := b.Conn()
 			n++
 			if n > t.n {
 				k.fail("more connections in the table than its count, %d", t.n)
@@ -160,7 +161,7 @@ func (k *checker) tables() {
 			half := 0
 			for _, c := range t.buckets {
 				for ; c != nil; c = c.hash {
-					if listenerOf(c) == l {
+					if listenerOf(c.Conn()) == l {
 						half++
 					}
 				}
@@ -176,11 +177,11 @@ func (k *checker) tables() {
 func (k *checker) lists() {
 	s := k.s
 	n := 0
-	var last *Conn
+	var last *TCB
 	for c := s.dirty.head; c != nil; c = c.next {
 		last = c
 		if n++; c.is&isDirty == 0 || n > 1<<16 {
-			k.fail("dirty list: %v > %v", c.Local(), c.Remote())
+			k.fail("dirty list: %v > %v", c.Conn().Local(), c.Conn().Remote())
 			return
 		}
 	}

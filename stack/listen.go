@@ -26,7 +26,7 @@ type Listener struct {
 	local   ipv4.Endpoint
 	backlog int
 	half    int // in SYN-RECEIVED
-	queue   []*Conn
+	queue   []*TCB
 	cookies pkt.Time // feature syncookies: until when ACKs may bring one back
 }
 
@@ -104,7 +104,7 @@ func (l *Listener) Accept() *Conn {
 	if len(l.queue) == 0 {
 		return nil
 	}
-	c := l.queue[0]
+	c := l.queue[0].Conn()
 	n := copy(l.queue, l.queue[1:])
 	l.queue[n] = nil
 	l.queue = l.queue[:n]
@@ -124,7 +124,7 @@ func (l *Listener) Close(now pkt.Time) {
 		}
 	}
 	for _, c := range l.queue {
-		c.Abort()
+		c.Conn().Abort()
 	}
 	l.stack, l.queue, l.quiet = nil, nil, true
 	if l.half == 0 {
@@ -132,7 +132,7 @@ func (l *Listener) Close(now pkt.Time) {
 	}
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
-			if listenerOf(c) == l {
+			if c := c.Conn(); listenerOf(c) == l {
 				c.Abort()
 			}
 		}
@@ -212,7 +212,7 @@ func (s *Stack) accepted(c *Conn, e tcp.Events) {
 	case e&tcp.Opened != 0:
 		c.listener[:][0] = nil
 		l.half--
-		l.queue = append(l.queue, c)
+		l.queue = append(l.queue, tcbOf(c))
 		s.notify(&l.Sock, Acceptable)
 		if e &^= tcp.Opened; e != 0 {
 			s.notify(&c.Sock, e)

@@ -147,11 +147,14 @@ type Stack struct {
 	Drops [ipv4.NumDrops]uint32
 }
 
+// stackState is Stack as it is allocated: without the names of its methods in the binary (see tcp.TCB).
+type stackState Stack
+
 // New returns a Stack with the loopback interface lo, index 1, which is down as on
 // a Linux system that has just started.
 func New(cfg Config) *Stack {
 	cfg.setDefaults()
-	s := &Stack{cfg: cfg, rng: cfg.Seed, redirectAt: pkt.Never}
+	s := (*Stack)(&stackState{cfg: cfg, rng: cfg.Seed, redirectAt: pkt.Never})
 	if cfg.Seed == 0 {
 		s.rng = rand.Uint64()
 	}

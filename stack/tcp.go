@@ -12,17 +12,42 @@ import (
 )
 
 // Conn is a TCP connection of a stack. Its memory is the caller's: a socket can
-// hold it by value. Init comes first, then Stack.Connect or a Listener.
+// hold it by value, as a TCB. Init comes first, then Stack.Connect or a Listener.
 type Conn struct {
+	tcp.Conn
+	place
+}
+
+// TCB is the memory of a Conn, without the methods that a field of type Conn or *Conn would
+// have in the binary by name: see tcp.TCB.
+type TCB struct {
+	tcp.TCB
+	place
+}
+
+// place is what the stack knows of a connection.
+type place struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	tcp.Conn
 	Sock
-	hash     *Conn                             // next in the table's bucket
-	next     *Conn                             // next in the stack's dirty list
+	hash     *TCB                              // next in the table's bucket
+	next     *TCB                              // next in the stack's dirty list
 	listener [feature.LenListen]unsafe.Pointer // *Listener, until it is accepted
 	path     path
 }
+
+// Conn returns the connection whose memory b is, nil for nil.
+func (b *TCB) Conn() *Conn { return (*Conn)(unsafe.Pointer(b)) }
+
+func tcbOf(c *Conn) *TCB { return (*TCB)(unsafe.Pointer(c)) }
+
+// One is the other: tcp.Conn has the fields of tcp.TCB.
+type (
+	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(TCB{})]struct{}
+	_ [unsafe.Sizeof(TCB{}) - unsafe.Sizeof(Conn{})]struct{}
+	_ [unsafe.Offsetof(Conn{}.place) - unsafe.Offsetof(TCB{}.place)]struct{}
+	_ [unsafe.Offsetof(TCB{}.place) - unsafe.Offsetof(Conn{}.place)]struct{}
+)
 
 // stack returns the stack that c belongs to.
 //
@@ -47,7 +72,7 @@ func (c *Conn) Init(s *Stack) {
 	}
 	// The lists that it may be in stay whole: they will find a connection with nothing to
 	// send and nothing to say.
-	*c = Conn{next: c.next, Sock: Sock{next: c.Sock.next, queued: c.queued, is: c.is & isDirty}}
+	c.place = place{next: c.next, Sock: Sock{next: c.Sock.next, queued: c.queued, is: c.is & isDirty}}
 	c.Conn.Init(&s.tcp.env, tcp.Options{
 		RcvBuf: s.cfg.RcvBuf, SndBuf: s.cfg.SndBuf, Linger: -1, RcvLowat: 1, TTL: s.cfg.TTL,
 	})
@@ -168,7 +193,7 @@ func (s *Stack) refill() {
 	s.tcp.env.Starved = false
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
-			if c.Conn.Refill() {
+			if c := c.Conn(); c.Refill() {
 				s.touch(c)
 			}
 		}
@@ -181,13 +206,13 @@ func (s *Stack) refill() {
 func (s *Stack) touch(c *Conn) {
 	if c.is&isDirty == 0 {
 		c.is |= isDirty
-		s.dirty.push(c)
+		s.dirty.push(tcbOf(c))
 	}
 }
 
-type connList struct{ head, tail *Conn }
+type connList struct{ head, tail *TCB }
 
-func (l *connList) push(c *Conn) {
+func (l *connList) push(c *TCB) {
 	if l.tail == nil {
 		l.head = c
 	} else {
@@ -196,7 +221,7 @@ func (l *connList) push(c *Conn) {
 	l.tail = c
 }
 
-func (l *connList) pop() *Conn {
+func (l *connList) pop() *TCB {
 	c := l.head
 	if c != nil {
 		l.head = c.next
@@ -211,7 +236,7 @@ func (l *connList) pop() *Conn {
 // outputDirty sends what the connections that were touched have to send.
 func (s *Stack) outputDirty() {
 	for {
-		c := s.dirty.pop()
+		c := s.dirty.pop().Conn()
 		if c == nil {
 			return
 		}

@@ -19,7 +19,7 @@ type tcpTable struct {
 	env     tcp.Env
 	key     tcp.Secret
 	mix     uint64
-	buckets []*Conn
+	buckets []*TCB
 	n       int // connections
 	orphans int
 
@@ -54,7 +54,7 @@ func (t *tcpTable) init(s *Stack) {
 	}
 	t.key = tcp.Secret{s.secret(), s.secret()}
 	t.mix = s.secret() | 1
-	t.buckets = make([]*Conn, firstBuckets)
+	t.buckets = make([]*TCB, firstBuckets)
 }
 
 // slot returns the hash of a pair of endpoints.
@@ -68,14 +68,14 @@ func (t *tcpTable) slot(local, remote ipv4.Endpoint) uint32 {
 	return uint32(hi ^ lo)
 }
 
-func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **Conn {
+func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **TCB {
 	return &t.buckets[t.slot(local, remote)&uint32(len(t.buckets)-1)]
 }
 
 //go:noinline
 func (t *tcpTable) lookup(local, remote ipv4.Endpoint) *Conn {
-	for c := *t.bucket(local, remote); c != nil; c = c.hash {
-		if c.Local() == local && c.Remote() == remote {
+	for b := *t.bucket(local, remote); b != nil; b = b.hash {
+		if c := b.Conn(); c.Local() == local && c.Remote() == remote {
 			return c
 		}
 	}
@@ -87,7 +87,7 @@ func (t *tcpTable) add(c *Conn) {
 		t.grow()
 	}
 	b := t.bucket(c.Local(), c.Remote())
-	c.hash, *b = *b, c
+	c.hash, *b = *b, tcbOf(c)
 	c.is |= isHashed
 	t.n++
 }
@@ -95,11 +95,11 @@ func (t *tcpTable) add(c *Conn) {
 // grow doubles the table.
 func (t *tcpTable) grow() {
 	old := t.buckets
-	t.buckets = make([]*Conn, 2*len(old))
+	t.buckets = make([]*TCB, 2*len(old))
 	for _, c := range old {
 		for c != nil {
 			next := c.hash
-			b := t.bucket(c.Local(), c.Remote())
+			b := t.bucket(c.Conn().Local(), c.Conn().Remote())
 			c.hash, *b = *b, c
 			c = next
 		}
@@ -109,7 +109,7 @@ func (t *tcpTable) grow() {
 // remove takes c out of the table and of the timers.
 func (t *tcpTable) remove(s *Stack, c *Conn) {
 	p := t.bucket(c.Local(), c.Remote())
-	for *p != c {
+	for *p != tcbOf(c) {
 		p = &(*p).hash
 	}
 	*p = c.hash

@@ -14,7 +14,7 @@ type timerHeap struct {
 
 type timerEntry struct {
 	at pkt.Time
-	c  *Conn
+	c  *TCB
 }
 
 // next returns when the first timer fires.
@@ -31,12 +31,12 @@ func (h *timerHeap) set(c *Conn, at pkt.Time) {
 	if i < 0 {
 		if at != pkt.Never {
 			h.v = append(h.v, timerEntry{})
-			h.up(len(h.v)-1, timerEntry{at, c})
+			h.up(len(h.v)-1, timerEntry{at, tcbOf(c)})
 		}
 		return
 	}
 	if at < h.v[i].at {
-		h.up(i, timerEntry{at, c})
+		h.up(i, timerEntry{at, tcbOf(c)})
 	}
 }
 
@@ -98,7 +98,7 @@ func (h *timerHeap) put(i int, e timerEntry) {
 func (s *Stack) runTimers() {
 	if !hashed {
 		for c := s.tcp.buckets[0]; c != nil; c = c.hash {
-			if c.Deadline() <= s.now {
+			if c := c.Conn(); c.Deadline() <= s.now {
 				s.timeout(c)
 			}
 		}
@@ -106,10 +106,10 @@ func (s *Stack) runTimers() {
 	}
 	h := &s.timers
 	for h.next() <= s.now {
-		c := h.v[0].c
+		c := h.v[0].c.Conn()
 		at := c.Deadline()
 		if at > s.now && at != pkt.Never {
-			h.down(0, timerEntry{at, c})
+			h.down(0, timerEntry{at, tcbOf(c)})
 			continue
 		}
 		if at <= s.now {
@@ -126,7 +126,7 @@ func (s *Stack) nextTimer() pkt.Time {
 	}
 	next := pkt.Never
 	for c := s.tcp.buckets[0]; c != nil; c = c.hash {
-		next = min(next, c.Deadline())
+		next = min(next, c.Conn().Deadline())
 	}
 	return next
 }

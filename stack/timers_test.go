@@ -32,7 +32,7 @@ func TestTimerHeapAgainstAList(t *testing.T) {
 				n++
 				first = min(first, a)
 			}
-			if (conns[i].timer != 0) != (a != 0) || a != 0 && (h.v[conns[i].timer-1].at != a || h.v[conns[i].timer-1].c != &conns[i]) {
+			if (conns[i].timer != 0) != (a != 0) || a != 0 && (h.v[conns[i].timer-1].at != a || h.v[conns[i].timer-1].c != tcbOf(&conns[i])) {
 				t.Fatalf("step %d: timer %d is not where it should be", step, i)
 			}
 		}

@@ -159,11 +159,19 @@ type Options struct {
 	TTL, TOS       uint8
 }
 
-// Conn is one connection. What a feature adds is behind an unsafe.Pointer, since the
+// Conn is one connection.
+type Conn TCB
+
+// TCB is the memory of a Conn: a connection's transmission control block (RFC 9293 section
+// 3.3.1). It is a type of its own because a binary has the descriptors of the types that are
+// allocated or held in fields, with 16 bytes and the name of every method. TCB has none: who
+// holds a connection by value holds a TCB, and calls methods as (*Conn)(&tcb).
+//
+// What a feature adds is behind an unsafe.Pointer, since the
 // descriptor of a struct links those of all types that its fields lead to; or it is words,
-// none of them in a build without the feature, that the feature's file gives a type. An idle connection is little else
-// than a Conn: TestSizes in package socket watches over it.
-type Conn struct {
+// none of them in a build without the feature, that the feature's file gives a type. An idle
+// connection is little else than a TCB: TestSizes in package socket watches over it.
+type TCB struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
 	env    *Env
@@ -240,7 +248,7 @@ type receiver struct {
 
 // Init prepares c for Open or Accept. opt are the application's settings.
 func (c *Conn) Init(env *Env, opt Options) {
-	*c = Conn{env: env, state: Closed, Options: opt}
+	*(*TCB)(c) = TCB{env: env, state: Closed, Options: opt}
 	c.timer.clear()
 }
 
