@@ -737,7 +737,7 @@ func runPair(t *testing.T, s *source) {
 				next = min(next, wire[i][0].at)
 			}
 			next = min(next, m[i].c.Deadline())
-			over = over && (m[i].c.state == Closed || m[i].c.state == TimeWait) && finished[i]
+			over = over && (m[i].c.state == Closed || m[i].c.state == TimeWait) && finished[i] && m[i].c.Buffered() == 0
 			if m[i].c.Buffered() > 0 || m[i].mem.Used() > 0 && m[i].c.state != Closed {
 				next = min(next, now+ms)
 			}
