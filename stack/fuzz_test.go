@@ -540,8 +540,13 @@ func (z *fuzzRun) misc(how byte) {
 		}
 	case 5: // SACK of all but the first segment
 		if f := z.peer.flow(how >> 3); f != nil && f.nxt-f.una > 1500 {
-			for i := f.una + 1448; int32(f.nxt-i) > 0; i += 1448 {
+			i := f.una + 1448
+			for range 64 { // the peer's idea of una may be 2^31 off
+				if int32(f.nxt-i) <= 0 {
+					break
+				}
 				z.peer.sack(f, f.una+1448, i)
+				i += 1448
 			}
 		}
 	case 6:
