@@ -177,6 +177,9 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 	if l.Options.RcvBuf != 0 {
 		c.Options = l.Options
 	}
+	if feature.TCPOpts {
+		s.clampByRoute(c, remote.Addr)
+	}
 	iss, off := s.tcp.key.ISN(s.now, local, remote)
 	if t := s.tcp.lookupTimeWait(local, remote); t != nil { // it reopens that one
 		iss = t.NextISN(iss)

@@ -28,14 +28,18 @@ const (
 	IP_RECVERR      = 11
 	IP_MTU          = 14
 
-	TCP_NODELAY      = 1
-	TCP_MAXSEG       = 2
-	TCP_CORK         = 3
-	TCP_KEEPIDLE     = 4 // seconds
-	TCP_KEEPINTVL    = 5 // seconds
-	TCP_KEEPCNT      = 6
-	TCP_QUICKACK     = 12
-	TCP_USER_TIMEOUT = 18 // milliseconds
+	TCP_NODELAY       = 1
+	TCP_MAXSEG        = 2
+	TCP_CORK          = 3
+	TCP_KEEPIDLE      = 4 // seconds
+	TCP_KEEPINTVL     = 5 // seconds
+	TCP_KEEPCNT       = 6
+	TCP_SYNCNT        = 7  // 1 to 127
+	TCP_LINGER2       = 8  // seconds, up to 120; negative: none
+	TCP_WINDOW_CLAMP  = 10 // bytes
+	TCP_QUICKACK      = 12
+	TCP_USER_TIMEOUT  = 18 // milliseconds
+	TCP_NOTSENT_LOWAT = 25 // bytes
 
 	// SIOCINQ and SIOCOUTQ have an option's form here: level SOL_SOCKET.
 	SIOCINQ  = 0x541b // bytes to read
@@ -114,6 +118,11 @@ func (c *Conn) SetOption(level, name, v int) Errno {
 		if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
 			return c.SetMTUDiscover(v)
 		}
+		if feature.TCPOpts && level == SOL_TCP {
+			if known, e := c.setTCPOption(name, v); known {
+				return e
+			}
+		}
 		if feature.Keepalive {
 			return c.setKeepalive(level, name, v)
 		}
@@ -165,6 +174,11 @@ func (c *Conn) Option(level, name int) (v int, e Errno) {
 	}
 	if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
 		return c.MTUDiscover(), 0
+	}
+	if feature.TCPOpts && level == SOL_TCP {
+		if v, known := c.tcpOption(name); known {
+			return v, 0
+		}
 	}
 	if feature.Keepalive {
 		return c.keepalive(level, name)

@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"encoding/binary"
 	"strconv"
 	"syscall"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/route"
 	"github.com/bonsainet/bonsai/tcp"
 )
 
@@ -45,6 +47,10 @@ func TestOptionsAsKernel(t *testing.T) {
 		{SOL_TCP, TCP_CORK, 0, true},
 		{SOL_TCP, TCP_QUICKACK, setOnly, true},
 		{SOL_TCP, TCP_MAXSEG, setOnly, true},
+		{SOL_TCP, TCP_SYNCNT, setOnly, feature.TCPOpts}, // another default: rule 57
+		{SOL_TCP, TCP_LINGER2, 0, feature.TCPOpts},
+		{SOL_TCP, TCP_WINDOW_CLAMP, 0, feature.TCPOpts},
+		{SOL_TCP, TCP_NOTSENT_LOWAT, 0, feature.TCPOpts},
 		{SOL_TCP, TCP_USER_TIMEOUT, 0, true},
 		{SOL_TCP, TCP_KEEPIDLE, 0, feature.Keepalive},
 		{SOL_TCP, TCP_KEEPINTVL, 0, feature.Keepalive},
@@ -190,5 +196,32 @@ func TestOptionsOfAConnection(t *testing.T) {
 	h.ioctl(SIOCSIFMTU, &Ifreq{Name: "eth0", Value: 1000})
 	if v, e := u.Option(SOL_IP, IP_MTU); v != 1000 || e != 0 {
 		t.Error(v, e)
+	}
+}
+
+// A route's window (RTF_WINDOW) is a clamp on the window of connections that go by it,
+// unless they have one of their own.
+func TestRouteClampsTheWindow(t *testing.T) {
+	if !feature.TCPOpts {
+		t.Skip("needs feature tcpopts")
+	}
+	for own, want := range map[int]uint16{0: 2920, 1460: 1460} {
+		h := newHost(t, 1)
+		r := h.rtentry("198.18.9.0", 24, a0(2), "eth0", 0, route.RTF_WINDOW)
+		r.Window = 3000
+		h.ioctl(SIOCADDRT, r)
+		c := new(Conn)
+		c.Init(h.s)
+		c.SetOption(SOL_TCP, TCP_WINDOW_CLAMP, own)
+		if err := h.s.Connect(h.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 9, 2}, 80)); err != nil {
+			t.Fatal(err)
+		}
+		h.poll()
+		if syn := h.take(); binary.BigEndian.Uint16(syn[34:]) != want {
+			t.Errorf("own clamp %d: the SYN's window is %d, want %d", own, binary.BigEndian.Uint16(syn[34:]), want)
+		}
+		if e := c.SetOption(SOL_TCP, TCP_WINDOW_CLAMP, 0); e != errno.EINVAL {
+			t.Error("no clamp, while connected: ", e)
+		}
 	}
 }

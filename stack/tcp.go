@@ -123,6 +123,9 @@ func (s *Stack) Connect(now pkt.Time, c *Conn, local, remote ipv4.Endpoint) erro
 	} else if s.tcp.lookup(local, remote) != nil || !s.tcp.evictTimeWait(now, local, remote) {
 		return errno.EADDRINUSE
 	}
+	if feature.TCPOpts {
+		s.clampByRoute(c, remote.Addr)
+	}
 	iss, off := s.tcp.key.ISN(now, local, remote)
 	c.Conn.Open(now, local, remote, c.pathMSS(), iss, off)
 	s.tcp.add(c)

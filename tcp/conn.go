@@ -214,12 +214,14 @@ type sender struct {
 	rtxEnd uint32
 	up     [feature.LenUrgent]uint32 // behind our urgent data, if flagSendUrgent
 	wnd    uint32
-	maxWnd uint32 // the largest the peer ever offered
-	wl1    uint32 // segment sequence number of the last window update
-	wl2    uint32 // segment acknowledgment number of the last window update
-	mss    uint16 // payload of a full segment: options that we send are taken off
-	peer   uint16 // the peer's MSS option
-	path   uint16 // what the route's MTU leaves for TCP's payload without options
+	maxWnd uint32                     // the largest the peer ever offered
+	wl1    uint32                     // segment sequence number of the last window update
+	wl2    uint32                     // segment acknowledgment number of the last window update
+	low    [feature.LenTCPOpts]uint32 // TCP_NOTSENT_LOWAT; 0: none
+	mss    uint16                     // payload of a full segment: options that we send are taken off
+	peer   uint16                     // the peer's MSS option
+	path   uint16                     // what the route's MTU leaves for TCP's payload without options
+	syns   [feature.LenTCPOpts]uint8  // TCP_SYNCNT; 0: Env.SynRetries
 	wscale uint8
 }
 
@@ -227,23 +229,25 @@ type sender struct {
 type receiver struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	q      chain                     // from read on, with holes
-	read   uint32                    // what the application reads next
-	nxt    uint32                    // next in sequence
-	adv    uint32                    // right edge of the window as advertised
-	acked  uint32                    // last ACK sent
-	fin    uint32                    // sequence number of the peer's FIN, if flagFinSeen
-	second uint32                    // that budget is for
-	up     [feature.LenUrgent]uint32 // behind the urgent data, if flagUrgent
+	q      chain  // from read on, with holes
+	read   uint32 // what the application reads next
+	nxt    uint32 // next in sequence
+	adv    uint32 // right edge of the window as advertised
+	acked  uint32 // last ACK sent
+	fin    uint32 // sequence number of the peer's FIN, if flagFinSeen
+	second uint32 // that budget is for
 	ooo    *intervals
 	tune   [3 * feature.LenAutotune]uint32   // tuneState
 	ts     [3 * feature.LenTimestamps]uint32 // timestamps
+	up     [feature.LenUrgent]uint32         // behind the urgent data, if flagUrgent
+	clamp  [feature.LenTCPOpts]uint32        // TCP_WINDOW_CLAMP; 0: none
 	mss    uint16                            // the largest payload seen: what a full segment of the peer's is
 	acks   uint8                             // ACKs to send now
 	quick  uint8                             // ACKs still to be sent without delay
 	wscale uint8
-	budget uint8 // challenge ACKs left in second
-	short  bool  // memory was: what the window had promised was dropped
+	fin2   [feature.LenTCPOpts]int8 // TCP_LINGER2: seconds; 0: Env.FinTimeout; -1: none
+	budget uint8                    // challenge ACKs left in second
+	short  bool                     // memory was: what the window had promised was dropped
 }
 
 // Init prepares c for Open or Accept. opt are the application's settings.
@@ -438,6 +442,9 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	} else {
 		c.flags |= flagWantWrite
 	}
+	if feature.TCPOpts {
+		n = c.mayQueue(n)
+	}
 	if c.snd.q.tail == nil && c.env.Mem.Low() {
 		c.flags |= flagWantWrite
 		c.env.Starved = true // no ACK will tell when to try again: Refill does
@@ -571,9 +578,17 @@ func (c *Conn) Close(now pkt.Time) {
 	c.CloseWrite()
 	c.timer.lifeAt = pkt.Never // of keepalive: from now on it would end the connection
 	if c.state == FinWait2 {
-		c.timer.lifeAt = now + c.env.FinTimeout
+		c.awaitFin(now)
 	}
 	c.dropUnreachable()
+}
+
+// awaitFin bounds how long an orphan waits for the peer's FIN.
+func (c *Conn) awaitFin(now pkt.Time) {
+	c.timer.lifeAt = now + c.env.FinTimeout
+	if feature.TCPOpts {
+		c.linger2(now)
+	}
 }
 
 // Abort ends the connection at once; the peer is sent a reset if it knows of

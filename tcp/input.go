@@ -342,7 +342,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 		if feature.Autotune && c.flags&flagWantWrite != 0 {
 			c.tuneSend()
 		}
-		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 {
+		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 && (!feature.TCPOpts || c.notSentLow()) {
 			c.flags &^= flagWantWrite
 			c.events |= Writable
 		}
@@ -373,7 +373,7 @@ func (c *Conn) finAcked(now pkt.Time) {
 	case FinWait1:
 		c.setState(FinWait2)
 		if c.flags&flagOrphan != 0 {
-			c.timer.lifeAt = now + c.env.FinTimeout
+			c.awaitFin(now)
 		}
 	case Closing:
 		c.setState(TimeWait)

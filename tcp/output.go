@@ -121,7 +121,7 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 // synWindow is the window in our SYN, never scaled: whole segments, as Linux
 // offers.
 func (c *Conn) synWindow() uint32 {
-	w := min(c.Options.RcvBuf, 65535)
+	w := min(c.rcvBuf(), 65535)
 	if m := uint32(c.snd.path); w > m && m > 0 {
 		w -= w % m
 	}
@@ -247,6 +247,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	seq := s.nxt
 	s.nxt += n
+	if feature.TCPOpts && c.flags&flagWantWrite != 0 {
+		c.wakeLow()
+	}
 	if n < mss && n > 0 {
 		s.small = s.nxt
 	}
@@ -356,14 +359,22 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 // sum writes the checksum of the segment p.
 func (c *Conn) sum(p []byte) { putSum(p, c.local.Addr, c.remote.Addr) }
 
+// rcvBuf returns how much may be held for the reader.
+func (c *Conn) rcvBuf() uint32 {
+	if feature.TCPOpts {
+		return c.clamped()
+	}
+	return c.Options.RcvBuf
+}
+
 // free returns how large a window the receive buffer has room for.
 func (c *Conn) free() uint32 {
 	r := &c.rcv
 	used := r.nxt - r.read
-	if used >= c.Options.RcvBuf {
+	if used >= c.rcvBuf() {
 		return 0
 	}
-	n := min(c.Options.RcvBuf-used, 65535<<r.wscale) // what the header can say
+	n := min(c.rcvBuf()-used, 65535<<r.wscale) // what the header can say
 	// When the stack's memory runs out, peers are slowed down: what is still free
 	// is more than anybody may be promised. An empty queue gets a chunk even then, or
 	// a full segment: less would leave the peer to its silly window avoidance.
@@ -380,7 +391,7 @@ func (c *Conn) free() uint32 {
 // empty queue has a window of zero.
 func (c *Conn) worth(wnd, free uint32) bool {
 	r := &c.rcv
-	return free > wnd && (free-wnd >= min(c.Options.RcvBuf/2, uint32(r.mss)) || wnd == 0 && r.q.tail == nil)
+	return free > wnd && (free-wnd >= min(c.rcvBuf()/2, uint32(r.mss)) || wnd == 0 && r.q.tail == nil)
 }
 
 // window moves the right edge of the receive window and returns the field for
@@ -410,7 +421,7 @@ func (c *Conn) window() uint16 {
 	// which a peer must bear (RFC 7323 section 2.4); rounding up each time would let
 	// small segments fill more than the buffer. So round up, within limits.
 	field := wnd >> shift
-	if before(r.nxt+field<<shift, r.adv) && r.adv-r.read <= c.Options.RcvBuf+c.Options.RcvBuf/8 {
+	if before(r.nxt+field<<shift, r.adv) && r.adv-r.read <= c.rcvBuf()+c.rcvBuf()/8 {
 		field++
 	}
 	field = min(field, 65535)

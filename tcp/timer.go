@@ -136,6 +136,9 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 	switch {
 	case c.state == SynSent || c.state == SynReceived:
 		limit = c.env.SynRetries
+		if feature.TCPOpts {
+			limit = c.SynRetries()
+		}
 	case c.flags&flagOrphan != 0:
 		limit = c.env.OrphanRetries
 	}

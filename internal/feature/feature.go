@@ -53,6 +53,10 @@ const (
 	// Keepalive: SO_KEEPALIVE (RFC 9293; in client and full).
 	Keepalive = tags.Keepalive
 
+	// TCPOpts: TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and
+	// a route's window (in client and full).
+	TCPOpts = tags.TCPOpts
+
 	// PMTUD: path MTU from ICMP, with a cache by destination (RFC 1191; in client
 	// and full).
 	PMTUD = tags.PMTUD
@@ -121,6 +125,7 @@ const (
 	LenRACK          = tags.LenRACK
 	LenCUBIC         = tags.LenCUBIC
 	LenKeepalive     = tags.LenKeepalive
+	LenTCPOpts       = tags.LenTCPOpts
 	LenPMTUD         = tags.LenPMTUD
 	LenAutotune      = tags.LenAutotune
 	LenRawSock       = tags.LenRawSock
@@ -159,6 +164,8 @@ func On(name string) bool {
 		return CUBIC
 	case "keepalive":
 		return Keepalive
+	case "tcpopts":
+		return TCPOpts
 	case "pmtud":
 		return PMTUD
 	case "autotune":

@@ -49,6 +49,7 @@ var Rows = [...]Row{
 	{"rack", "RACK", C, "loss detection by time, and tail loss probes", "E", "RFC 8985", "sack"},
 	{"cubic", "CUBIC", C, "CUBIC congestion control", "K", "RFC 9438", ""},
 	{"keepalive", "Keepalive", C, "SO_KEEPALIVE", "R", "RFC 9293", ""},
+	{"tcpopts", "TCPOpts", C, "TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and a route's window", "K", "", ""},
 	{"pmtud", "PMTUD", C, "path MTU from ICMP, with a cache by destination", "R", "RFC 1191", ""},
 	{"autotune", "Autotune", C, "receive and send buffers grow with the path", "E", "", ""},
 	{"rawsock", "RawSock", C, "raw IPv4 sockets, for ping and traceroute", "K", "", ""},
