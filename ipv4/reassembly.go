@@ -59,6 +59,7 @@ type datagram struct {
 	active   bool
 	last     bool  // the last fragment is here: end is the length of the payload
 	hlen     uint8 // length of the first fragment's header, 0 until it is here
+	ecn      uint8 // feature ecn: a bit for each codepoint seen
 }
 
 // Input takes a fragment, as Parse returned it, and copies what it needs. When
@@ -93,6 +94,9 @@ func (r *Reassembly) Input(now pkt.Time, h *Header, payload []byte) (whole []byt
 	if d = g.add(from, to, payload); d != DropNone {
 		return nil, hdr, d
 	}
+	if feature.ECN {
+		g.ecn |= 1 << (h.TOS & 3)
+	}
 	if from == 0 {
 		g.hlen = uint8(h.HeaderLen())
 		h.Put(g.mem[memPayload-int(g.hlen):])
@@ -108,6 +112,9 @@ func (r *Reassembly) Input(now pkt.Time, h *Header, payload []byte) (whole []byt
 	Parse(p, &hdr)
 	hdr.TotalLen = uint16(len(p))
 	hdr.MF = false
+	if feature.ECN && !g.mark(&hdr) {
+		return nil, Header{}, DropReassemblyOverlap
+	}
 	hdr.Put(p)
 	r.packet = p
 	return p[g.hlen:], hdr, DropNone
@@ -185,7 +192,7 @@ func (r *Reassembly) find(now pkt.Time, h *Header) *datagram {
 	g.deadline = now + ReassemblyTimeout
 	g.src, g.dst, g.id, g.proto = h.Src, h.Dst, h.ID, h.Proto
 	g.got, g.end = 0, 0
-	g.active, g.last, g.hlen = true, false, 0
+	g.active, g.last, g.hlen, g.ecn = true, false, 0, 0
 	clear(g.mem[:min(len(g.mem), memHeader)])
 	return g
 }

@@ -130,11 +130,11 @@ func TestC17ByFourIdentifiers(t *testing.T) {
 
 func TestC17TheHeaderIsThatOfTheFirstFragment(t *testing.T) {
 	r := newRig(t)
-	r.h.TTL, r.h.TOS = 9, 9
+	r.h.TTL, r.h.TOS = 9, 8
 	r.frag(16, 32, false, DropNone)
 	r.h.TTL, r.h.TOS, r.h.Options = 60, 0x10, []byte{148, 4, 0, 0}
 	r.frag(0, 16, false, DropNone)
-	r.h.TTL, r.h.TOS, r.h.Options = 3, 3, []byte{1, 1, 1, 1}
+	r.h.TTL, r.h.TOS, r.h.Options = 3, 4, []byte{1, 1, 1, 1}
 	r.frag(32, 33, true, DropNone)
 	r.wantWhole(33)
 	want := r.h

@@ -393,7 +393,7 @@ func TestC40SegmentsFitTheRoutesMTU(t *testing.T) {
 }
 
 func TestC105ECNIsOff(t *testing.T) {
-	h := newHost(t, 1)
+	h := newHostMTU(t, 1, 1500, Config{ECN: tcp.ECNOff})
 	c, p := h.open(ep(a0(2), 80), nil)
 	x := p.seg(tcp.ACK|tcp.PSH, nil, "data")
 	x.tos = 3 // CE

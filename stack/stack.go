@@ -76,6 +76,9 @@ type Config struct {
 	// NoPacing turns the feature pacing off: TCP sends what its window allows at once. For
 	// a device that paces by itself.
 	NoPacing bool
+	// ECN says whether to use the feature ecn; the zero ECNAnswer, as Linux's default: when
+	// the peer asks for it.
+	ECN tcp.ECNMode
 	// Unprivileged makes every call that changes the configuration fail with EPERM.
 	Unprivileged bool
 }

@@ -298,6 +298,9 @@ func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
 		TTL: c.Options.TTL, TOS: c.Options.TOS,
 		DF: feature.PMTUD && c.dontFragment(),
 	}
+	if feature.ECN {
+		h.TOS = c.tos()
+	}
 	if d := s.sendIP(b, &h, &c.path); d != ipv4.DropNone {
 		s.drop(d)
 	}
@@ -309,6 +312,9 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 	seg := &s.seg
 	if d := tcp.Parse(p, ipv4.PseudoSum(h.Src, h.Dst, ipv4.ProtoTCP, len(p)), seg); d != ipv4.DropNone {
 		return d
+	}
+	if feature.ECN {
+		seg.ECN = h.TOS & 3
 	}
 	local, remote := ipv4.Endpoint{Addr: h.Dst, Port: seg.DstPort}, ipv4.Endpoint{Addr: h.Src, Port: seg.SrcPort}
 	d, reset := ipv4.DropTCPNoConn, true

@@ -52,6 +52,9 @@ func (t *tcpTable) init(s *Stack) {
 		FinTimeout: 60 * pkt.Second,
 		MaxRcvBuf:  s.cfg.MaxRcvBuf, MaxSndBuf: s.cfg.MaxSndBuf,
 	}
+	if feature.ECN {
+		t.env.ECN = s.cfg.ECN
+	}
 	t.key = tcp.Secret{s.secret(), s.secret()}
 	t.mix = s.secret() | 1
 	t.buckets = make([]*TCB, firstBuckets)

@@ -12,7 +12,7 @@
 //
 // Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
 // recovery and congestion control; without them RFC 5681 and 6582, in reno.go), frto, hystart and
-// pacing, keepalive, autotune (buffers that grow), pmtud, listen (passive open), syncookies (RFC
+// pacing, keepalive, autotune (buffers that grow), ecn, pmtud, listen (passive open), syncookies (RFC
 // 4987), tcpinfo (counters) and urgent (an out-of-band byte). Without them the same segments
 // are understood as far as RFC 9293 requires. Not here: fast open.
 package tcp
@@ -138,6 +138,8 @@ type Env struct {
 	MaxRcvBuf, MaxSndBuf uint32
 	// NoPacing sends what the window allows at once, in builds that could spread it.
 	NoPacing bool
+	// ECN says whether to use the feature ecn.
+	ECN ECNMode
 
 	boards  unsafe.Pointer // *scoreboard: free list of the feature sack
 	nboards int
@@ -186,6 +188,7 @@ type TCB struct {
 	retries uint8                  // timeouts since the last ACK of new data: the backoff
 	probes  uint8                  // window probes since the peer was last heard
 	frto    [feature.LenFRTO]uint8 // what F-RTO waits for
+	ecn     [feature.LenECN]uint8  // ecnOK and so on
 
 	snd   sender
 	rcv   receiver
@@ -271,6 +274,9 @@ func (c *Conn) Open(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, i
 	}
 	if feature.SACK {
 		c.flags |= flagSACK
+	}
+	if feature.ECN && c.env.ECN == ECNAsk {
+		c.ecn[:][0] = ecnOK
 	}
 	c.setState(SynSent)
 }

@@ -188,6 +188,9 @@ func rawOptions(b ...byte) part { return func(w *want) { w.raw = b; w.set("raw")
 func reserved(b byte) part      { return func(w *want) { w.reserved = b } }
 func badChecksum(w *want)       { w.badSum = true }
 
+// marked is the codepoint CE in the IPv4 header.
+func marked(w *want) { w.set("ce") }
+
 func build(parts []part) *want {
 	w := &want{has: map[string]bool{}}
 	for _, p := range parts {
@@ -242,6 +245,9 @@ func (d *dialogue) input(f Flags, w *want) {
 	}
 	if end := w.seq + s.Len(); !w.has["seq"] || w.seq == d.peer {
 		d.peer = end
+	}
+	if w.has["ce"] {
+		s.ECN = ce
 	}
 	copied := s
 	state := d.c.State()
@@ -395,6 +401,11 @@ func (d *dialogue) take(b *pkt.Buf) {
 		d.failf("an urgent pointer without URG: %x", p[:20])
 	}
 	rel, relAck := x.Seq-d.iss, x.Ack-d.irs
+	if feature.ECN {
+		if x.ECN = d.c.Codepoint(); x.ECN != 0 && (len(x.Payload) == 0 || before(rel, d.nxt)) {
+			d.failf("ECT on what is not new data: %s", d.describe(x.Flags, rel, relAck, uint32(x.Wnd), x.Payload, &x.Segment))
+		}
+	}
 	d.logf("--> %s", d.describe(x.Flags, rel, relAck, uint32(x.Wnd), x.Payload, &x.Segment))
 	if x.Flags&RST == 0 {
 		if len(x.Payload) > 0 && !bytes.Equal(x.Payload, stream(rel, len(x.Payload))) {

@@ -350,6 +350,7 @@ func TestC105EcnSetupSynIsAnsweredPlainly(t *testing.T) {
 		t.Skip("needs feature listen")
 	}
 	d := newDialogue(t)
+	d.env.ECN = ECNOff
 	s := Segment{Flags: SYN | ECE | CWR, Seq: d.irs, Wnd: 1000, MSS: 1460, WScale: -1}
 	d.peer = 1
 	d.c.Accept(d.now, &s, here, there, 1460, d.iss, d.tsOf)

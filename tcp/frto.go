@@ -129,6 +129,9 @@ func (c *Conn) frtoUndo(now pkt.Time, n uint32) {
 	if feature.CUBIC && cubicOf(c) != nil {
 		*cubicOf(c) = f.cubic
 	}
+	if feature.ECN {
+		c.ecnUndone()
+	}
 	c.retries = 0
 	c.timer.rtxAt = now + c.rtt.rto()
 }

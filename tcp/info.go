@@ -15,7 +15,7 @@ type Info struct {
 	Retransmits uint8  // timeouts since the last ACK of new data
 	Probes      uint8  // window probes since the peer was last heard
 	Backoff     uint8  // doublings of RTO
-	Options     uint8  // InfoTimestamps, InfoSACK, InfoWScale
+	Options     uint8  // InfoTimestamps, InfoSACK, InfoWScale, InfoECN
 	SndWScale   uint8  // shift of the windows that the peer sends
 	RcvWScale   uint8  // shift of ours
 	RTO         uint32 // retransmission timeout, with its backoff
@@ -55,6 +55,7 @@ type Info struct {
 const (
 	CAOpen     = 0
 	CADisorder = 1 // duplicate ACKs
+	CACWR      = 2 // the window was reduced for a mark (feature ecn), less than a round trip ago
 	CARecovery = 3 // fast recovery
 	CALoss     = 4 // after a timeout
 )
@@ -64,6 +65,7 @@ const (
 	InfoTimestamps = 1
 	InfoSACK       = 2
 	InfoWScale     = 4
+	InfoECN        = 8
 )
 
 // InfiniteSsthresh is Linux's TCP_INFINITE_SSTHRESH.
@@ -90,6 +92,9 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	}
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		i.Options |= InfoTimestamps
+	}
+	if feature.ECN && c.ecn[:][0]&ecnOK != 0 {
+		i.Options |= InfoECN
 	}
 	mss := max(uint32(s.mss), 1)
 	if feature.SACK && c.flags&flagSACK != 0 {
@@ -119,6 +124,8 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	case c.retries > 0 && c.flags&flagPersist == 0 && c.state != SynSent && c.state != SynReceived,
 		feature.SACK && c.flags&flagLoss != 0:
 		i.CAState = CALoss
+	case feature.ECN && c.ecnAnswered():
+		i.CAState = CACWR
 	case c.cc.dupacks > 0 || i.Sacked > 0:
 		i.CAState = CADisorder
 	}

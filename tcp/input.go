@@ -38,6 +38,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		// The peer's answer in a simultaneous open (section 3.5, figure 7, line 6): it
 		// repeats the SYN that we have.
 		s.Seq++
+		if feature.ECN {
+			c.negotiateECN(s)
+		}
 		s.Flags &^= SYN
 		s.Wnd >>= c.snd.wscale // the window in a SYN is not scaled
 		if c.flags&flagSynPending != 0 {
@@ -45,6 +48,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		}
 	}
 	if feature.Listen && c.state == SynReceived && c.flags&flagActive == 0 && s.Flags&(SYN|ACK|RST) == SYN && s.Seq+1 == c.rcv.nxt {
+		if feature.ECN { // "Host A: Sends a non-ECN-setup SYN", when the first was lost (RFC 3168 section 6.1.1.1)
+			c.negotiateECN(s)
+		}
 		c.repeatSyn(now)
 		return ipv4.DropTCPSYN, false
 	}
@@ -76,6 +82,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	}
 	if feature.Urgent && s.Flags&URG != 0 {
 		c.inputUrgent(s)
+	}
+	if feature.ECN && len(s.Payload) > 0 {
+		c.inputMarked(s)
 	}
 	if len(s.Payload) > 0 || s.Flags&FIN != 0 {
 		return c.inputData(now, s)
@@ -152,6 +161,9 @@ func (c *Conn) takeSyn(now pkt.Time, s *Segment) {
 	}
 	if feature.SACK {
 		c.negotiateSACK(s)
+	}
+	if feature.ECN {
+		c.negotiateECN(s)
 	}
 	c.snd.wnd = uint32(s.Wnd) // not scaled in a SYN (RFC 7323 section 2.2)
 	c.snd.maxWnd = c.snd.wnd
@@ -262,6 +274,9 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 		wnd <<= snd.wscale
 	}
 	acked := s.Ack - snd.una
+	if feature.ECN && int32(acked) >= 0 {
+		c.inputEcho(s)
+	}
 	sack := c.selective() && int32(acked) >= 0
 	if sack {
 		sackOf(c).input(now, c, s)

@@ -18,6 +18,9 @@ func (c *Conn) Accept(now pkt.Time, s *Segment, local, remote ipv4.Endpoint, pat
 	if feature.SACK {
 		c.flags |= flagSACK
 	}
+	if feature.ECN && c.env.ECN != ECNOff {
+		c.ecn[:][0] = ecnOK
+	}
 	c.setup(now, local, remote, pathMSS, iss, tsOffset)
 	c.takeSyn(now, s)
 	c.snd.wl2 = iss

@@ -10,6 +10,9 @@ import (
 // deadline is then up to date.
 func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 	s := &c.snd
+	if feature.ECN {
+		c.ecn[:][0] &^= ecnECT
+	}
 	switch {
 	case c.flags&flagReset != 0:
 		c.flags &^= flagReset
@@ -75,6 +78,9 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	if c.state == SynReceived {
 		f, ack = SYN|ACK, c.rcv.nxt
 		c.rcv.acked, c.rcv.acks = ack, 0
+	}
+	if feature.ECN {
+		f |= c.synECN()
 	}
 	n := minHeaderLen + 4
 	if feature.Timestamps && c.flags&flagTS != 0 {
@@ -234,7 +240,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		}
 		return false
 	}
-	if feature.Pacing && !force && c.held(now) {
+	if feature.ECN && c.ecnHolds(now, force) || feature.Pacing && !force && c.held(now) {
 		return false
 	}
 	if force {
@@ -262,6 +268,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	if c.flags&flagTiming == 0 {
 		c.startTiming(now, seq)
+	}
+	if feature.ECN && n > 0 {
+		c.ecnCapable()
 	}
 	c.sendData(now, b, seq, n, f)
 	return true
@@ -340,6 +349,9 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	}
 	if feature.Urgent {
 		c.outputUrgent(h, seq)
+	}
+	if feature.ECN {
+		c.outputECN(h, f)
 	}
 	if feature.FastSum {
 		c.fillSum(p, hlen, seq-c.snd.una)

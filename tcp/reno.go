@@ -118,7 +118,7 @@ func (r *reno) onDupAck(c *Conn) {
 	r.dupacks++
 	// "the Cumulative Acknowledgment field covers more than recover": else these
 	// are echoes of what a timeout has sent again.
-	if r.dupacks != 3 || before(s.una-1, r.recover) {
+	if r.dupacks != 3 || before(s.una-1, r.recover) && !(feature.ECN && c.ecnAnswered()) {
 		return
 	}
 	r.ssthresh = r.reduced(c)
@@ -133,6 +133,9 @@ func (r *reno) onDupAck(c *Conn) {
 // reduced returns ssthresh after a loss: "max (FlightSize / 2, 2*SMSS)" (RFC 5681
 // section 3.1, equation 4).
 func (r *reno) reduced(c *Conn) uint32 {
+	if feature.ECN && c.ecnForgives() {
+		return r.ssthresh
+	}
 	flight := c.snd.nxt - c.snd.una
 	if !c.selective() {
 		flight = c.flight()
@@ -144,6 +147,9 @@ func (r *reno) reduced(c *Conn) uint32 {
 
 // lowered returns what a loss leaves of a window of n bytes.
 func (c *Conn) lowered(n uint32) uint32 {
+	if feature.ECN {
+		c.ecnReduced()
+	}
 	n2 := n / 2
 	if feature.CUBIC {
 		n2 = c.cubicReduced(n)
@@ -175,6 +181,9 @@ func (r *reno) timeout(c *Conn) {
 	}
 	if feature.CUBIC {
 		c.cubicTimeout()
+	}
+	if feature.ECN {
+		c.ecnReduced()
 	}
 	r.cwnd = mss
 	r.acked = 0

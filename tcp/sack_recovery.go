@@ -77,7 +77,7 @@ func (c *Conn) plainAck(now pkt.Time, n uint32) {
 		st.plain = 0
 		return
 	case n == 0 && c.flags&flagLoss != 0, n == 0 && st.plain == 0 && c.flags&flagTLPOut != 0,
-		n == 0 && st.plain < 3 && before(c.snd.una-1, c.cc.recover): // echoes of what was sent again
+		n == 0 && st.plain < 3 && before(c.snd.una-1, c.cc.recover) && !(feature.ECN && c.ecnAnswered()): // echoes of what was sent again
 		return
 	case n == 0:
 		// Without SACK each stands for a segment that was delivered (RFC 9937 section 6).
@@ -151,6 +151,9 @@ func (c *Conn) undo(lo, hi uint32) {
 		c.cc.cwnd = c.flight() + uint32(c.snd.mss)
 	}
 	c.cc.ssthresh = max(c.cc.ssthresh, p.back)
+	if feature.ECN && p.back != 0 {
+		c.ecnUndone()
+	}
 	c.flags |= flagReordering // for RACK: three segments out of order are no loss here
 }
 

@@ -53,6 +53,7 @@ type Segment struct {
 	MSS    uint16 // 0: no option
 	WScale int8   // -1: no option
 	HasTS  bool
+	ECN    uint8 // the low two bits of the IPv4 header's TOS: the caller of Parse sets it, for the feature ecn
 	TSVal  uint32
 	TSEcr  uint32
 

@@ -17,10 +17,11 @@ const cookieTick = 64 * pkt.Second
 // cookieMSS are the MSS options that can be told; the next smaller one stands for others.
 var cookieMSS = [8]uint16{64, 256, 536, 1024, 1220, 1360, 1440, 1460}
 
-// Bits of the timestamp: the peer's window shift or noWScale, and whether it takes SACK.
+// Bits of the timestamp: the peer's window shift or noWScale, and whether it takes SACK and ECN.
 const (
 	noWScale   = 15
 	cookieSACK = 16
+	cookieECN  = 32
 	cookieBits = 63
 )
 
@@ -61,6 +62,10 @@ func (k *Secret) AnswerSYN(now pkt.Time, env *Env, rcvBuf uint32, s *Segment, lo
 			c.flags |= flagSACK
 			bits |= cookieSACK
 		}
+		if feature.ECN && env.ECN != ECNOff && s.asksECN() {
+			c.ecn[:][0] = ecnOK
+			bits |= cookieECN
+		}
 		// The clock goes back by less than 64 ms, so that its low bits are these.
 		t.offset -= (t.clock(now) - bits) & cookieBits
 	}
@@ -86,6 +91,9 @@ func (c *Conn) AcceptCookie(now pkt.Time, s *Segment, local, remote ipv4.Endpoin
 			syn.WScale = w
 		}
 		syn.SACKPermitted = s.TSEcr&cookieSACK != 0
+		if feature.ECN && s.TSEcr&cookieECN != 0 {
+			syn.Flags |= ECE | CWR
+		}
 	}
 	c.Accept(now, &syn, local, remote, pathMSS, iss, tsOffset)
 	c.flags &^= flagSynPending

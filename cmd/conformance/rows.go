@@ -117,7 +117,7 @@ var rows = []row{
 	{n: 101, who: "Fcm", feature: "timestamps", rule: `Timestamps: once negotiated in every non-RST segment; TS.Recent rule; echo of the earliest unacked segment with delayed ACK; RTTM (7323 3,4)`},
 	{n: 102, who: "Fcm", feature: "timestamps", rule: `PAWS: drop older TSval + ACK, not for RST; 24-day invalidation; missing TSopt after negotiation => drop (7323 5; 3.2)`},
 	{n: 103, who: "Fcm", feature: "timestamps", rule: `TSval offset per connection, clock 1 ms..1 s (7323 5.4)`},
-	{n: 104, who: "f--", feature: "-", rule: `ECN: ECT only if negotiated (SYN ECE+CWR / SYN-ACK ECE), not on pure ACK, retransmission, SYN; ECE until CWR; one reduction per RTT (3168 6.1; SHLD-8)`},
+	{n: 104, who: "f--", feature: "ecn", rule: `ECN: ECT only if negotiated (SYN ECE+CWR / SYN-ACK ECE), not on pure ACK, retransmission, SYN; ECE until CWR; one reduction per RTT (3168 6.1; SHLD-8)`},
 	{n: 105, who: "FCM", feature: "", rule: `ECN off: ECE/CWR bits in a SYN ignored, plain SYN-ACK; CE-marked packets processed (3168 6.1.1)`},
 	{n: 106, who: "Fcm", feature: "keepalive", rule: `Keep-alive: off by default, on request, idle >= 2 h, settable, one lost probe does not kill (MUST-24..29; SHLD-12)`},
 	{section: `Interface`},

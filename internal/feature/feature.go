@@ -90,6 +90,10 @@ const (
 	// full).
 	Pacing = tags.Pacing
 
+	// ECN: congestion is marked and answered instead of lost, in TCP and in
+	// reassembly (RFC 3168; in full).
+	ECN = tags.ECN
+
 	// Urgent: the out-of-band byte as the RFC has it; else it is delivered in
 	// line (RFC 9293; in full).
 	Urgent = tags.Urgent
@@ -135,6 +139,7 @@ const (
 	LenHyStart       = tags.LenHyStart
 	LenFRTO          = tags.LenFRTO
 	LenPacing        = tags.LenPacing
+	LenECN           = tags.LenECN
 	LenUrgent        = tags.LenUrgent
 	LenListen        = tags.LenListen
 	LenACD           = tags.LenACD
@@ -184,6 +189,8 @@ func On(name string) bool {
 		return FRTO
 	case "pacing":
 		return Pacing
+	case "ecn":
+		return ECN
 	case "urgent":
 		return Urgent
 	case "listen":

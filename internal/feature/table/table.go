@@ -59,6 +59,7 @@ var Rows = [...]Row{
 	{"hystart", "HyStart", F, "slow start that ends when the round trip grows: HyStart++", "E", "RFC 9406", "rack"},
 	{"frto", "FRTO", F, "a timeout that was for nothing is found out and undone", "E", "RFC 5682", ""},
 	{"pacing", "Pacing", F, "segments spread over the round trip instead of sent in bursts", "E", "", ""},
+	{"ecn", "ECN", F, "congestion is marked and answered instead of lost, in TCP and in reassembly", "R", "RFC 3168", ""},
 	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
