@@ -56,6 +56,8 @@ const maxHold = 1 << (3 * feature.Profile)
 // pointer to it looks at Dead: an entry that was evicted or deleted finds nothing out
 // any more.
 type Neighbour struct {
+	_ noCompare
+
 	Addr   ipv4.Addr
 	HW     MAC // valid in StateValid
 	State  State

@@ -19,15 +19,19 @@ func (t *Table) makeRoom() bool {
 	return false
 }
 
-// Expire removes the dynamic routes whose time has come, and returns when the next one's
-// does: pkt.Never if there is none.
-func (t *Table) Expire(now pkt.Time) (next pkt.Time) {
+// Expire removes the dynamic routes whose time has come, and those through gateway gw, which
+// does not answer: the gateway that sent the redirects is asked again (RFC 1122 section
+// 3.3.1.4, dead gateway detection). It returns when the next one's time comes: pkt.Never if
+// there is none.
+//
+//go:noinline
+func (t *Table) Expire(now pkt.Time, gw ipv4.Addr) (next pkt.Time) {
 	next = pkt.Never
 	for at := &t.first; *at != nil; {
 		switch e := *at; {
 		case e.Expire == 0:
 			at = &e.next
-		case e.Expire <= now:
+		case e.Expire <= now || e.Gateway == gw:
 			t.remove(at)
 		default:
 			next = min(next, e.Expire)
@@ -35,17 +39,4 @@ func (t *Table) Expire(now pkt.Time) (next pkt.Time) {
 		}
 	}
 	return next
-}
-
-// DelRedirects removes the dynamic routes through gateway gw, which does not
-// answer: the gateway that sent the redirects is asked again (RFC 1122 section
-// 3.3.1.4, dead gateway detection).
-func (t *Table) DelRedirects(gw ipv4.Addr) {
-	for at := &t.first; *at != nil; {
-		if e := *at; e.Flags&RTF_DYNAMIC != 0 && e.Gateway == gw {
-			t.remove(at)
-		} else {
-			at = &e.next
-		}
-	}
 }

@@ -65,7 +65,7 @@ type Route struct {
 	Metric  uint32      // among routes of equal length the least one wins
 	MTU     uint32      // bytes; 0: the interface's
 	Window  uint32      // clamp on TCP's receive window in bytes; 0: none
-	Expire  pkt.Time    // when it goes, of one with RTF_DYNAMIC; 0: never
+	Expire  pkt.Time    // when it goes, of one that a redirect made; 0: never
 	Dst     ipv4.Prefix // without bits behind its length
 	Scope   uint8
 	Flags   uint16 // RTF_...

@@ -192,10 +192,12 @@ func TestRedirectsGoWithTheirGateway(t *testing.T) {
 	var tab Table
 	add(t, &tab, "0.0.0.0/0", "198.18.0.2", 0, ProtoBoot, 2)
 	for k, gw := range []string{"198.18.0.2", "198.18.0.3"} {
-		r := Route{Dst: ipv4.Prefix{Addr: ipv4.Addr{198, 19, 0, byte(k)}, Bits: 32}, Gateway: addr(gw), Flags: RTF_DYNAMIC, Ifindex: 2}
+		r := Route{Dst: ipv4.Prefix{Addr: ipv4.Addr{198, 19, 0, byte(k)}, Bits: 32}, Gateway: addr(gw), Flags: RTF_DYNAMIC, Expire: 9, Ifindex: 2}
 		tab.Add(&r)
 	}
-	tab.DelRedirects(addr("198.18.0.2"))
+	if next := tab.Expire(8, addr("198.18.0.2")); next != 9 {
+		t.Errorf("the next expires at %d", next)
+	}
 	if tab.Len() != 2 || tab.At(0).Gateway != addr("198.18.0.3") || tab.At(1).Flags&RTF_DYNAMIC != 0 {
 		t.Errorf("%d left", tab.Len())
 	}

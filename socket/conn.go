@@ -18,11 +18,14 @@ type Conn struct {
 
 func (c *Conn) eng() *stack.Conn { return (*stack.Conn)(unsafe.Pointer(&c.tcb)) } // tcb.Conn()
 
+// connMem is Conn as it is allocated, without the names of its methods in the binary.
+type connMem Conn
+
 // NewConn returns a Conn for Connect.
 //
 //go:noinline
 func (s *Stack) NewConn() *Conn {
-	c := &Conn{sock: sock{s: s}}
+	c := (*Conn)(&connMem{sock: sock{s: s}})
 	c.eng().Init(s.eng())
 	c.eng().Data = unsafe.Pointer(&c.sock)
 	return c

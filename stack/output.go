@@ -323,7 +323,7 @@ func (s *Stack) pollNeighbours() (next pkt.Time) {
 // that waited (RFC 1122 section 2.3.2.2 and 2.4).
 func (s *Stack) neighbourFailed(n *netif.Neighbour) {
 	if feature.Redirect {
-		s.routes.DelRedirects(n.Addr) // RFC 1122 section 3.3.1.4: back to the other gateway
+		s.redirectAt = s.routes.Expire(s.now, n.Addr) // RFC 1122 section 3.3.1.4: back to the other gateway
 	}
 	for _, b := range n.Take() {
 		var q ipv4.Quote

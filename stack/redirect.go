@@ -14,7 +14,7 @@ const redirectLife = 5 * pkt.Minute
 // pollRedirects forgets the old ones.
 func (s *Stack) pollRedirects() pkt.Time {
 	if s.redirectAt <= s.now {
-		s.redirectAt = s.routes.Expire(s.now)
+		s.redirectAt = s.routes.Expire(s.now, ipv4.Any)
 	}
 	return s.redirectAt
 }

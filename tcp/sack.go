@@ -31,7 +31,7 @@ func (c *Conn) negotiateSACK(s *Segment) {
 		c.flags &^= flagSACK
 		return
 	}
-	c.sack[:][0] = unsafe.Pointer(&sackState{high: c.snd.una})
+	c.sack[:][0] = unsafe.Pointer(&sackMem{high: c.snd.una})
 	if feature.RACK {
 		sackOf(c).rack.round = c.snd.una
 	}
@@ -228,6 +228,9 @@ type sackState struct {
 	prr       prrState
 	rack      rackState
 }
+
+// sackMem is sackState as it is allocated: see TCB.
+type sackMem sackState
 
 func (st *sackState) runs() []run {
 	if st.board == nil {

@@ -8,6 +8,8 @@ import (
 // prrState is proportional rate reduction (RFC 9937): it spreads the reduction of
 // the window over a round trip, and never sends a burst.
 type prrState struct {
+	_ [0]func() // not comparable
+
 	delivered uint32   // bytes since recovery began
 	out       uint32   // bytes sent since
 	flight    uint32   // RecoverFS: bytes in flight when it began
@@ -89,19 +91,12 @@ func (c *Conn) plainAck(now pkt.Time, n uint32) {
 	case st.plain < 3:
 		return
 	}
-	st.loseFirst(mss)
-}
-
-// loseFirst marks the first n bytes in flight as lost.
-func (st *sackState) loseFirst(n uint32) {
-	v := st.runs()
-	if len(v) == 0 {
-		return
+	if v := st.runs(); len(v) > 0 { // the first segment in flight is lost
+		if v[0].hi-v[0].lo > mss {
+			st.board.split(0, v[0].lo+mss)
+		}
+		st.lose(&st.runs()[0])
 	}
-	if v[0].hi-v[0].lo > n {
-		st.board.split(0, v[0].lo+n)
-	}
-	st.lose(&st.runs()[0])
 }
 
 // beginRecovery reduces the window once for all losses of this flight.

@@ -18,6 +18,8 @@ type Chunk struct {
 // Memory is the pool of Chunks that all sockets of a stack share, and the bound on
 // what they hold together. The zero Memory holds nothing: set Limit.
 type Memory struct {
+	_ [0]func() // not comparable
+
 	free *Chunk
 	kept uint32 // chunks in the free list
 	idle uint32 // of those, the ones that nobody has wanted since the last Trim
