@@ -154,7 +154,10 @@ func (b *Bonsai) sysctl(cfg *stack.Config, s Sysctl) error {
 	case "net.ipv4.tcp_window_scaling":
 		return fixed(feature.WScale == (n[0] != 0))
 	case "net.ipv4.tcp_ecn":
-		return fixed(feature.On("ecn") || n[0] == 0 || n[0] == 2)
+		if n[0] < 0 || n[0] > 2 || n[0] == 1 && !feature.On("ecn") {
+			return unsupported("sysctl %s=%s", s.Name, s.Value)
+		}
+		cfg.ECN = [...]tcp.ECNMode{tcp.ECNOff, tcp.ECNAsk, tcp.ECNAnswer}[n[0]]
 	case "net.ipv4.tcp_congestion_control":
 		return fixed(words[0] == "cubic" && feature.On("cubic") || words[0] == "reno" && !feature.On("cubic"))
 	case "net.ipv4.tcp_fin_timeout":
