@@ -1,6 +1,9 @@
 package tcp
 
-import "github.com/bonsainet/bonsai/internal/pkt"
+import (
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+)
 
 // chain is a byte queue in chunks: data is appended or written at an offset,
 // read at an offset and dropped from the front. An empty chain holds no memory.
@@ -10,10 +13,11 @@ import "github.com/bonsainet/bonsai/internal/pkt"
 type chain struct {
 	_ [0]func() // not comparable
 
-	tail, cur *pkt.Chunk // a ring: behind the last is the first
-	off       uint32     // where in head the queue begins
-	span      uint32     // bytes from there to the end of tail
-	curAt     uint32     // position of cur's first byte, counted from head's
+	tail, cur *pkt.Chunk                // a ring: behind the last is the first
+	off       uint32                    // where in head the queue begins
+	span      uint32                    // bytes from there to the end of tail
+	curAt     uint32                    // position of cur's first byte, counted from head's
+	hole      [feature.LenPLPMTUD]uint8 // of the send queue, where there is room: place in Env.holes, from 1; 0: none
 }
 
 // grow makes the chain reach n bytes from its front, as far as memory allows,
@@ -94,7 +98,7 @@ func (q *chain) drop(m *pkt.Memory, n, left uint32) {
 		q.off -= min(q.off, pkt.ChunkLen)
 	}
 	if q.tail == nil {
-		*q = chain{}
+		*q = chain{hole: q.hole}
 	}
 }
 

@@ -12,7 +12,7 @@
 //
 // Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
 // recovery and congestion control; without them RFC 5681 and 6582, in reno.go), frto, hystart and
-// pacing, keepalive, autotune (buffers that grow), ecn, pmtud, listen (passive open), syncookies (RFC
+// pacing, keepalive, autotune (buffers that grow), ecn, pmtud, plpmtud, tcpopts, listen (passive open), syncookies (RFC
 // 4987), tcpinfo (counters) and urgent (an out-of-band byte). Without them the same segments
 // are understood as far as RFC 9293 requires. Not here: fast open.
 package tcp
@@ -141,6 +141,7 @@ type Env struct {
 	// ECN says whether to use the feature ecn.
 	ECN ECNMode
 
+	holes   unsafe.Pointer // *holeTable, of the feature plpmtud
 	boards  unsafe.Pointer // *scoreboard: free list of the feature sack
 	nboards int
 }
@@ -375,6 +376,9 @@ func (c *Conn) close() {
 	}
 	if feature.Pacing {
 		c.pace[:][0] = nil
+	}
+	if feature.PLPMTUD && c.snd.q.hole[:][0] != 0 {
+		c.leaveHole()
 	}
 	c.snd.end = c.snd.una
 	c.rcv.acks = 0
@@ -663,6 +667,9 @@ func (c *Conn) SetPathMSS(n uint16) {
 func (c *Conn) setMSS() {
 	s := &c.snd
 	s.mss = min(s.peer, s.path)
+	if feature.PLPMTUD && c.snd.q.hole[:][0] != 0 {
+		s.mss = min(s.mss, holeOf(c).low)
+	}
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		s.mss -= timestampLen
 	}

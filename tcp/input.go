@@ -286,7 +286,7 @@ func (c *Conn) inputAck(now pkt.Time, s *Segment) ipv4.Drop {
 	if int32(acked) > 0 {
 		c.ackNew(now, s, acked)
 	} else if !sack && dup {
-		c.cc.onDupAck(c)
+		c.cc.onDupAck(now, c)
 	}
 	if sack {
 		c.sackAck(now, acked, dup && len(s.SACK) == 0)
@@ -361,6 +361,9 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 			c.flags &^= flagWantWrite
 			c.events |= Writable
 		}
+	}
+	if feature.PLPMTUD && c.snd.q.hole[:][0] != 0 {
+		c.probeArrived(now)
 	}
 	if !c.selective() {
 		c.cc.onAck(now, c, n)

@@ -199,6 +199,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	queued := s.end - s.nxt
 	mss := c.segmentSize()
+	if feature.PLPMTUD && c.snd.q.hole[:][0] != 0 {
+		mss = c.probeSize(now, mss)
+	}
 	room := s.una + s.wnd - s.nxt // may be negative: the peer has shrunk its window
 	if int32(room) < 0 {
 		room = 0
@@ -253,6 +256,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	seq := s.nxt
 	s.nxt += n
+	if feature.PLPMTUD && n > uint32(s.mss) {
+		c.probing(n)
+	}
 	if feature.TCPOpts && c.flags&flagWantWrite != 0 {
 		c.wakeLow()
 	}

@@ -108,7 +108,7 @@ func (r *reno) partialAck(c *Conn, n uint32) {
 }
 
 // onDupAck is RFC 5681 section 3.2 with RFC 3042 and RFC 6582 section 3.2 step 2.
-func (r *reno) onDupAck(c *Conn) {
+func (r *reno) onDupAck(now pkt.Time, c *Conn) {
 	s := &c.snd
 	mss := uint32(s.mss)
 	if c.flags&flagRecovery != 0 {
@@ -119,6 +119,10 @@ func (r *reno) onDupAck(c *Conn) {
 	// "the Cumulative Acknowledgment field covers more than recover": else these
 	// are echoes of what a timeout has sent again.
 	if r.dupacks != 3 || before(s.una-1, r.recover) && !(feature.ECN && c.ecnAnswered()) {
+		return
+	}
+	if feature.PLPMTUD && c.probeLost(now) {
+		s.rtx, s.rtxEnd = s.una, s.una+min(uint32(holeOf(c).high), s.nxt-s.una)
 		return
 	}
 	r.ssthresh = r.reduced(c)

@@ -48,6 +48,9 @@ func (c *Conn) sackAck(now pkt.Time, n uint32, plain bool) {
 			c.reduceAgain(now)
 		}
 		c.prrAck(n > 0 && st.lost <= lost)
+	case feature.PLPMTUD && st.lost > 0 && c.flags&flagLoss == 0 && c.probeLost(now):
+		c.flags |= flagLoss // sent again, without a reduction
+		c.cc.recover = c.snd.nxt
 	case st.lost > 0 && c.flags&flagLoss == 0:
 		if c.beginRecovery(now); ended {
 			// Another loss at the end of the last recovery, where for want of data next to nothing

@@ -116,6 +116,9 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 		c.flags |= flagSynPending | flagSynLost
 		return
 	}
+	if feature.PLPMTUD {
+		c.blackHole(now)
+	}
 	if feature.FRTO {
 		c.frtoTimeout()
 	}

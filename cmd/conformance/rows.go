@@ -44,7 +44,7 @@ var rows = []row{
 	{n: 35, who: "FCm", feature: "pmtud", rule: `Frag needed: reduce to next-hop MTU (old routers: plateau table), not below 68 / stack floor, never raise (1191 5,6)`},
 	{n: 36, who: "FCm", feature: "pmtud", rule: `Verify the quoted segment (seq in flight), then resegment and retransmit at once, without cwnd collapse (1191 6.1; 5927 7)`},
 	{n: 37, who: "Fc-", feature: "pmtud", rule: `Try to raise the PMTU no sooner than 5 min after a decrease, 1 min after an increase (1191 6.3)`},
-	{n: 38, who: "f--", feature: "-", rule: `Black hole: probing by packetization layer (4821/8899), probe loss is no congestion signal`},
+	{n: 38, who: "f--", feature: "plpmtud", rule: `Black hole: probing by packetization layer (4821/8899), probe loss is no congestion signal`},
 	{n: 39, who: "FCM", feature: "", rule: `MSS option = MMS_R - 20 fixed header only, no options subtracted; never above MTU-40 (6691 2; MUST-67)`},
 	{n: 40, who: "FCM", feature: "", rule: `Effective send MSS = min(peer MSS, PMTU-40) - IP and TCP option bytes actually sent (MUST-16; 6691 3)`},
 	{section: `TCP header, options, checksum (RFC 9293 3.1-3.2)`},

@@ -94,6 +94,10 @@ const (
 	// reassembly (RFC 3168; in full).
 	ECN = tags.ECN
 
+	// PLPMTUD: path MTU by probing, where routers drop what is too large and say
+	// nothing (RFC 4821; in full).
+	PLPMTUD = tags.PLPMTUD
+
 	// Urgent: the out-of-band byte as the RFC has it; else it is delivered in
 	// line (RFC 9293; in full).
 	Urgent = tags.Urgent
@@ -140,6 +144,7 @@ const (
 	LenFRTO          = tags.LenFRTO
 	LenPacing        = tags.LenPacing
 	LenECN           = tags.LenECN
+	LenPLPMTUD       = tags.LenPLPMTUD
 	LenUrgent        = tags.LenUrgent
 	LenListen        = tags.LenListen
 	LenACD           = tags.LenACD
@@ -191,6 +196,8 @@ func On(name string) bool {
 		return Pacing
 	case "ecn":
 		return ECN
+	case "plpmtud":
+		return PLPMTUD
 	case "urgent":
 		return Urgent
 	case "listen":

@@ -60,6 +60,7 @@ var Rows = [...]Row{
 	{"frto", "FRTO", F, "a timeout that was for nothing is found out and undone", "E", "RFC 5682", ""},
 	{"pacing", "Pacing", F, "segments spread over the round trip instead of sent in bursts", "E", "", ""},
 	{"ecn", "ECN", F, "congestion is marked and answered instead of lost, in TCP and in reassembly", "R", "RFC 3168", ""},
+	{"plpmtud", "PLPMTUD", F, "path MTU by probing, where routers drop what is too large and say nothing", "R", "RFC 4821", ""},
 	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
