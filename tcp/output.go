@@ -268,7 +268,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	if f&FIN != 0 {
 		s.nxt++
 	}
-	s.rtx, s.rtxEnd = s.nxt, s.nxt
+	if c.flags&flagRecovery == 0 { // else it is how far recovery has come: partialAck
+		s.rtx, s.rtxEnd = s.nxt, s.nxt
+	}
 	if c.selective() {
 		sackOf(c).sent(c.env, now, seq, s.nxt)
 	}

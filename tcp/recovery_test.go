@@ -558,6 +558,29 @@ func TestC93NewRenoPartialACKs(t *testing.T) {
 	d.wantNothing("done")
 }
 
+// What is sent anew during recovery, as the window inflates, doesn't hide the next hole.
+func TestC93PartialACKAfterNewData(t *testing.T) {
+	d := established(t)
+	d.slow(10)
+	d.burst(10) // segments 1 and 4 are lost
+	d.batch(func() { d.write(20000) })
+	anew := false
+	for range 9 { // of which the last ones let new data out
+		d.recv(ACK, ack(1))
+		for _, x := range d.ignore() {
+			anew = anew || d.c.flags&flagRecovery != 0 && x.Seq-d.iss >= 1+12*1460
+		}
+	}
+	if !anew {
+		d.failf("no new data was sent in recovery")
+	}
+	d.recv(ACK, ack(1+3*1460))
+	d.want("partial ACK: the second, at once", ACK, seq(1+3*1460), octets(1460))
+	d.ignore()
+	d.recv(ACK)
+	d.ignore()
+}
+
 func TestC93PartialACKDeflates(t *testing.T) {
 	d := established(t)
 	d.slow(10)
