@@ -137,7 +137,7 @@ func on(r table.Row) string {
 	case table.M:
 		return "!" + no
 	case table.C:
-		return fmt.Sprintf("(!minimal || %s) && !%s", with, no)
+		return fmt.Sprintf("(!minimal || client || full || %s) && !%s", with, no)
 	}
 	return fmt.Sprintf("(full || %s) && !%s", with, no)
 }
