@@ -13,7 +13,7 @@ func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("the classes are those of 64 bits")
 	}
-	most := [...]uintptr{feature.Minimal: 384, feature.Client: 448, feature.Full: 480}[feature.Profile]
+	most := [...]uintptr{feature.Minimal: 384, feature.Client: 432, feature.Full: 480}[feature.Profile]
 	if n := unsafe.Sizeof(Conn{}); n > most {
 		t.Errorf("a Conn has %d bytes, more than the %d of its size class: what is cold belongs behind a pointer, what a feature adds in an array of length feature.LenX", n, most)
 	}

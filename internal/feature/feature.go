@@ -53,10 +53,6 @@ const (
 	// Keepalive: SO_KEEPALIVE (RFC 9293; in client and full).
 	Keepalive = tags.Keepalive
 
-	// TCPOpts: TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and
-	// a route's window (in client and full).
-	TCPOpts = tags.TCPOpts
-
 	// PMTUD: path MTU from ICMP, with a cache by destination (RFC 1191; in client
 	// and full).
 	PMTUD = tags.PMTUD
@@ -119,6 +115,10 @@ const (
 	// TCPInfo: the counters of TCP_INFO: bytes and segments sent, received,
 	// acknowledged and sent again (in full).
 	TCPInfo = tags.TCPInfo
+
+	// TCPOpts: TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and
+	// a route's window (in full).
+	TCPOpts = tags.TCPOpts
 )
 
 // LenX is 1 if this build has feature X, else 0: the length of an array that takes no
@@ -133,7 +133,6 @@ const (
 	LenRACK          = tags.LenRACK
 	LenCUBIC         = tags.LenCUBIC
 	LenKeepalive     = tags.LenKeepalive
-	LenTCPOpts       = tags.LenTCPOpts
 	LenPMTUD         = tags.LenPMTUD
 	LenAutotune      = tags.LenAutotune
 	LenRawSock       = tags.LenRawSock
@@ -151,6 +150,7 @@ const (
 	LenBigTables     = tags.LenBigTables
 	LenSynCookies    = tags.LenSynCookies
 	LenTCPInfo       = tags.LenTCPInfo
+	LenTCPOpts       = tags.LenTCPOpts
 )
 
 // On reports whether this build has the feature called name, as in the table.
@@ -174,8 +174,6 @@ func On(name string) bool {
 		return CUBIC
 	case "keepalive":
 		return Keepalive
-	case "tcpopts":
-		return TCPOpts
 	case "pmtud":
 		return PMTUD
 	case "autotune":
@@ -210,6 +208,8 @@ func On(name string) bool {
 		return SynCookies
 	case "tcpinfo":
 		return TCPInfo
+	case "tcpopts":
+		return TCPOpts
 	}
 	return false
 }

@@ -49,7 +49,6 @@ var Rows = [...]Row{
 	{"rack", "RACK", C, "loss detection by time, and tail loss probes", "E", "RFC 8985", "sack"},
 	{"cubic", "CUBIC", C, "CUBIC congestion control", "K", "RFC 9438", ""},
 	{"keepalive", "Keepalive", C, "SO_KEEPALIVE", "R", "RFC 9293", ""},
-	{"tcpopts", "TCPOpts", C, "TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and a route's window", "K", "", ""},
 	{"pmtud", "PMTUD", C, "path MTU from ICMP, with a cache by destination", "R", "RFC 1191", ""},
 	{"autotune", "Autotune", C, "receive and send buffers grow with the path", "E", "", ""},
 	{"rawsock", "RawSock", C, "raw IPv4 sockets, for ping and traceroute", "K", "", ""},
@@ -67,4 +66,5 @@ var Rows = [...]Row{
 	{"bigtables", "BigTables", F, "tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8 in minimal", "K", "", ""},
 	{"syncookies", "SynCookies", F, "SYN cookies where the backlog is full of half open connections", "R", "RFC 4987", "listen"},
 	{"tcpinfo", "TCPInfo", F, "the counters of TCP_INFO: bytes and segments sent, received, acknowledged and sent again", "K", "", ""},
+	{"tcpopts", "TCPOpts", F, "TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and a route's window", "K", "", ""},
 }
