@@ -110,7 +110,7 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 		if u.Conn.Error(errno.EMSGSIZE, u.MTUDiscover() != IP_PMTUDISC_DONT) {
 			s.notify(&u.Sock, tcpReadWrite)
 		}
-	case !s.rawError(q, errno.EMSGSIZE, true):
+	case !feature.RawSock || s.raw == nil || !s.rawError(q, errno.EMSGSIZE, true):
 		return ipv4.DropICMPNoSocket
 	default:
 		s.setPMTU(q.Dst, mtu)
