@@ -39,8 +39,8 @@ type Config struct {
 	Clock Clock
 }
 
-// Path is what happens to the frames in one direction, in this order: tail drop
-// at the queue in front of Rate, transmission at Rate, loss, corruption,
+// Path is what happens to the frames in one direction, in this order: tail drop or
+// marking at the queue in front of Rate, transmission at Rate, loss, corruption,
 // duplication, delay, reordering. The zero Path is perfect. Probabilities are
 // from 0 to 1, each frame's.
 type Path struct {
@@ -51,6 +51,13 @@ type Path struct {
 	// wait until their transmission begins. 0 is no limit; if both are 0, the
 	// queue holds 100 frames.
 	Queue, QueueBytes int
+	// Mark makes the queue tell of congestion before it is full: a packet that finds
+	// Mark frames or more waiting, or MarkBytes bytes, is marked CE if its sender
+	// said that it is ECN-capable (RFC 3168 section 5; the instantaneous queue
+	// counts, with no average and no chance, as in RFC 8257 section 3.1). Others pass
+	// until the queue is full, or are dropped there if DropNotECT is set. 0 is never.
+	Mark, MarkBytes int
+	DropNotECT      bool
 
 	// Loss is the probability of loss, outside of bursts.
 	Loss float64
@@ -153,6 +160,14 @@ func (p *Path) validate(name string, clock Clock) error {
 		return &ConfigError{name + ".QueueBytes", "must not be negative"}
 	case p.Rate == 0 && (p.Queue > 0 || p.QueueBytes > 0):
 		return &ConfigError{name + ".Queue", "needs a Rate: without one nothing queues"}
+	case p.Mark < 0 || p.Mark > maxFrames:
+		return &ConfigError{name + ".Mark", "must be 0 to 1048576 frames"}
+	case p.MarkBytes < 0:
+		return &ConfigError{name + ".MarkBytes", "must not be negative"}
+	case p.Rate == 0 && (p.Mark > 0 || p.MarkBytes > 0):
+		return &ConfigError{name + ".Mark", "needs a Rate: without one nothing queues"}
+	case p.DropNotECT && p.Mark == 0 && p.MarkBytes == 0:
+		return &ConfigError{name + ".DropNotECT", "needs Mark or MarkBytes: it drops where others are marked"}
 	case p.ReorderBy < 0 || p.ReorderBy > maxFrames:
 		return &ConfigError{name + ".ReorderBy", "must be 0 to 1048576 frames"}
 	case p.Reorder == 0 && (p.ReorderBy > 0 || p.ReorderHold > 0):
@@ -175,10 +190,11 @@ type Stats struct {
 	Sent, SentBytes           uint64 // given to Send
 	Delivered, DeliveredBytes uint64 // given to the receiver
 	Lost                      uint64 // by Loss or Burst
-	QueueDrops                uint64 // no room in the queue in front of Rate
+	QueueDrops                uint64 // no room in the queue in front of Rate, or DropNotECT
 	Overruns                  uint64 // no room in the link's memory: Config.Frames
 	Down                      uint64 // no carrier, or an end closed
 	BadLength                 uint64 // longer than the MTU allows, or no Ethernet header
+	Marked                    uint64 // CE, by Mark or MarkBytes
 	Corrupted                 uint64
 	Duplicated                uint64 // extra frames
 	Reordered                 uint64 // delivered behind a frame sent later (RFC 4737 section 3.3)

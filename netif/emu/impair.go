@@ -16,6 +16,7 @@ type wire struct {
 	queue   []waiting  // frames that wait for it: queue[qhead:]
 	qhead   int
 	qbytes  int
+	mark    bool // the frame that transmit took last is to be marked
 	lastDue netif.Time
 	bad     bool // the Gilbert-Elliott channel's state
 }
@@ -39,10 +40,12 @@ type waiting struct {
 	size  int
 }
 
-// transmit puts a frame of n bytes that arrives now behind the others into
-// the queue, and says whether there was room.
-func (q *pipe) transmit(now netif.Time, n int) bool {
+// transmit puts a frame that arrives now behind the others into the queue, and
+// says whether there was room.
+func (q *pipe) transmit(now netif.Time, frame []byte) bool {
 	p := &q.path
+	n := len(frame)
+	q.mark = false
 	if p.Rate == 0 {
 		return true
 	}
@@ -59,6 +62,14 @@ func (q *pipe) transmit(now netif.Time, n int) bool {
 		if p.Queue > 0 && len(q.queue)-q.qhead >= p.Queue || p.QueueBytes > 0 && q.qbytes+n > p.QueueBytes {
 			q.stats.QueueDrops++
 			return false
+		}
+		if p.Mark > 0 && len(q.queue)-q.qhead >= p.Mark || p.MarkBytes > 0 && q.qbytes >= p.MarkBytes {
+			if q.mark = capable(frame); q.mark {
+				q.stats.Marked++
+			} else if p.DropNotECT && !marked(frame) {
+				q.stats.QueueDrops++
+				return false
+			}
 		}
 		if len(q.queue) == cap(q.queue) && 2*q.qhead >= len(q.queue) {
 			q.queue = q.queue[:copy(q.queue, q.queue[q.qhead:])]
@@ -97,6 +108,9 @@ func (q *pipe) lose() bool {
 // launch sends a frame on its way, which is the pipe's own and was not lost.
 func (q *pipe) launch(now netif.Time, b *netif.Buf) {
 	p := &q.path
+	if q.mark {
+		setCE(b.Bytes())
+	}
 	if q.chance(p.Corrupt) {
 		q.stats.Corrupted++
 		frame := b.Bytes()

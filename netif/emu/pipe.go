@@ -126,7 +126,7 @@ func (q *pipe) send(at netif.Time, bufs []*netif.Buf) errno.Errno {
 		for i, b := range bufs {
 			if e := q.admit(b.Bytes()); e != 0 {
 				err = e
-			} else if q.transmit(at, b.Len()) && !q.lose() {
+			} else if q.transmit(at, b.Bytes()) && !q.lose() {
 				var in *netif.Buf
 				in, bufs[i] = q.swap(b)
 				q.launch(at, in)
@@ -143,7 +143,7 @@ func (q *pipe) sendCopy(at netif.Time, frame *netif.Buf) {
 	if q.down || q.dead {
 		q.count(frame.Len())
 		q.stats.Down++
-	} else if q.admit(frame.Bytes()) == 0 && (q.perfect || q.transmit(at, frame.Len()) && !q.lose()) {
+	} else if q.admit(frame.Bytes()) == 0 && (q.perfect || q.transmit(at, frame.Bytes()) && !q.lose()) {
 		q.launch(at, q.copy(frame))
 	}
 	q.wakeAndUnlock(at)
