@@ -62,8 +62,8 @@ type Stack struct {
 	devs     []netif.Device
 	closed   bool
 
-	// Scratch is for those who build on the stack: buffers to copy by.
-	Scratch sync.Pool
+	// Owner is for whoever builds on the stack, as gonet does: a pointer to what is his own.
+	Owner unsafe.Pointer
 }
 
 // New returns a Stack with a loopback interface that is down.

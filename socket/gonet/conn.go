@@ -188,12 +188,13 @@ func (c *Conn) copyError(op string, err error) error {
 
 // copyAll is io.Copy with a buffer that the stack keeps.
 func copyAll(s *socket.Stack, w io.Writer, r io.Reader) (int64, error) {
-	b, _ := s.Scratch.Get().(*[copyBuffer]byte)
+	buffers := &(*Stack)(s.Owner).buffers
+	b, _ := buffers.Get().(*[copyBuffer]byte)
 	if b == nil {
 		b = new([copyBuffer]byte)
 	}
 	n, err := io.CopyBuffer(w, r, b[:])
-	s.Scratch.Put(b)
+	buffers.Put(b)
 	return n, err
 }
 

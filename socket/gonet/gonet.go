@@ -19,8 +19,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -51,6 +53,7 @@ type Stack struct {
 
 	servers []string
 	server  atomic.Uint32 // the one to ask
+	buffers sync.Pool     // to copy by: *[copyBuffer]byte
 }
 
 // New returns a Stack whose loopback interface is up.
@@ -59,6 +62,7 @@ func New(cfg Config) *Stack {
 		cfg.Clock = clock{time.Now()}
 	}
 	s := &Stack{Socket: socket.New(cfg.Stack, cfg.Clock), servers: cfg.Nameservers}
+	s.Socket.Owner = unsafe.Pointer(s)
 	s.Resolver = &net.Resolver{PreferGo: true, Dial: s.dialDNS}
 	s.Socket.Ioctl(stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "lo", Flags: netif.IFF_UP | netif.IFF_RUNNING})
 	return s
