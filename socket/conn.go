@@ -18,14 +18,27 @@ type Conn struct {
 
 func (c *Conn) eng() *stack.Conn { return (*stack.Conn)(unsafe.Pointer(&c.tcb)) } // tcb.Conn()
 
-// connMem is Conn as it is allocated, without the names of its methods in the binary.
-type connMem Conn
+// connShape is a Conn as it is allocated: see tcp.TCB.
+type connShape struct {
+	_ [0]func()         // not comparable
+	_ [2]unsafe.Pointer // s, r.head
+	_ Time
+	_ unsafe.Pointer // w.head
+	_ Time
+	_ stack.TCB
+}
+
+type (
+	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(connShape{})]struct{}
+	_ [unsafe.Sizeof(connShape{}) - unsafe.Sizeof(Conn{})]struct{}
+)
 
 // NewConn returns a Conn for Connect.
 //
 //go:noinline
 func (s *Stack) NewConn() *Conn {
-	c := (*Conn)(&connMem{sock: sock{s: s}})
+	c := (*Conn)(unsafe.Pointer(new(connShape)))
+	c.s = s
 	c.eng().Init(s.eng())
 	c.eng().Data = unsafe.Pointer(&c.sock)
 	return c

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/shapetest"
 )
 
 // An idle connection is one allocation, and little else: at most 384 bytes in
@@ -17,4 +18,8 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Conn{}); n > most {
 		t.Errorf("a Conn has %d bytes, more than the %d of its size class: what is cold belongs behind a pointer, what a feature adds in an array of length feature.LenX", n, most)
 	}
+}
+
+func TestShapes(t *testing.T) {
+	shapetest.Same[Conn, connShape](t)
 }

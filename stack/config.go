@@ -188,8 +188,8 @@ func (s *Stack) DeviceGone(now pkt.Time, ifindex int) {
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
 			if c.path.via != 0 && c.path.ifc(s) == i {
-				c.Conn().Unreachable(errno.ENETDOWN)
-				s.touch(c.Conn())
+				c.Unreachable(errno.ENETDOWN)
+				s.touch(c)
 			}
 		}
 	}

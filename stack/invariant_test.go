@@ -93,9 +93,8 @@ func (k *checker) check(polled bool, next pkt.Time) error {
 func (k *checker) tables() {
 	t := &k.s.tcp
 	n, orphans := 0, 0
-	for i, b := range t.buckets {
-		for ; b != nil; b = b.hash {
-			c := b.Conn()
+	for i, c := range t.buckets {
+		for ; c != nil; c = c.hash {
 			n++
 			if n > t.n {
 				k.fail("more connections in the table than its count, %d", t.n)
@@ -161,7 +160,7 @@ func (k *checker) tables() {
 			half := 0
 			for _, c := range t.buckets {
 				for ; c != nil; c = c.hash {
-					if listenerOf(c.Conn()) == l {
+					if listenerOf(c) == l {
 						half++
 					}
 				}
@@ -177,11 +176,11 @@ func (k *checker) tables() {
 func (k *checker) lists() {
 	s := k.s
 	n := 0
-	var last *TCB
+	var last *Conn
 	for c := s.dirty.head; c != nil; c = c.next {
 		last = c
 		if n++; c.is&isDirty == 0 || n > 1<<16 {
-			k.fail("dirty list: %v > %v", c.Conn().Local(), c.Conn().Remote())
+			k.fail("dirty list: %v > %v", c.Local(), c.Remote())
 			return
 		}
 	}
@@ -214,13 +213,13 @@ func (k *checker) timers(polled bool, next pkt.Time) {
 	s := k.s
 	h := s.timers.v
 	for i := range h {
-		if int(h[i].c.timer) != i+1 {
-			k.fail("timer %d is of a connection that thinks it has %d", i, h[i].c.timer-1)
+		if int(h[i].c.Conn().timer) != i+1 {
+			k.fail("timer %d is of a connection that thinks it has %d", i, h[i].c.Conn().timer-1)
 		}
 		if i > 0 && h[(i-1)/4].at > h[i].at {
 			k.fail("timer %d is earlier than its parent", i)
 		}
-		if h[i].c.is&isHashed == 0 {
+		if h[i].c.Conn().is&isHashed == 0 {
 			k.fail("timer %d is of a connection that is not in the table", i)
 		}
 	}

@@ -132,7 +132,7 @@ func (l *Listener) Close(now pkt.Time) {
 	}
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
-			if c := c.Conn(); listenerOf(c) == l {
+			if listenerOf(c) == l {
 				c.Abort()
 			}
 		}

@@ -13,8 +13,6 @@ import (
 // path is the way to a destination: what a flow keeps, so that it need not ask
 // the tables for every packet.
 type path struct {
-	_ [0]func() // not comparable
-
 	neigh *netif.Neighbour // nil: broadcast, multicast or loopback
 	gen   uint32           // of the route table
 	mtu   uint16
@@ -32,6 +30,9 @@ func (p *path) ifc(s *Stack) *netif.Interface { return s.ifaces[p.via&^isGroup-1
 func (p *path) valid(s *Stack) bool {
 	return p.via != 0 && p.gen == s.routes.Gen() && (p.neigh == nil || !p.neigh.Dead)
 }
+
+// forget makes p no path.
+func (p *path) forget() { p.neigh, p.via = nil, 0 }
 
 // route finds the way from src, or from the address that fits best if that is
 // 0.0.0.0 or a group's, to dst. ifindex, if not 0, is the interface that it must

@@ -95,7 +95,7 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 		if m := c.MTUDiscover(); m == IP_PMTUDISC_DONT || m >= IP_PMTUDISC_INTERFACE {
 			return ipv4.DropNone
 		}
-		c.path = path{}
+		c.path.forget()
 		if _, e := s.route(&c.path, q.Src, q.Dst, 0); e == 0 {
 			mss := c.MSS()
 			c.SetPathMSS(c.pathMSS())

@@ -200,7 +200,8 @@ func (u *UDP) SetOption(level, name, v int) Errno {
 		if v != 0 && u.stack.interfaceByIndex(int32(v)) == nil {
 			return errno.ENODEV
 		}
-		u.Ifindex, u.path = uint16(v), path{}
+		u.Ifindex = uint16(v)
+		u.path.forget()
 	case SOL_IP<<16 | IP_RECVERR:
 		u.setFlag(udp.RecvErr, v)
 	case SOL_IP<<16 | IP_TOS:
@@ -223,7 +224,7 @@ func (u *UDP) SetOption(level, name, v int) Errno {
 
 func (u *UDP) setFlag(f udp.Flags, v int) {
 	u.Flags &^= f
-	u.path = path{} // which may need SO_BROADCAST
+	u.path.forget() // which may need SO_BROADCAST
 	if v != 0 {
 		u.Flags |= f
 	}

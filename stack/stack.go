@@ -115,58 +115,59 @@ func orDefault(v, d uint32) uint32 {
 }
 
 // Stack is a TCP/IPv4 host. What a feature adds is behind an unsafe.Pointer: see
-// tcp.Conn.
+// tcp.Conn. What has pointers comes first, as in stackShape.
 type Stack struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	cfg    Config
-	now    pkt.Time // of the call in progress
 	ifaces []*netif.Interface
-	routes route.Table
-	pool   pkt.Pool   // of frames
-	mem    pkt.Memory // of the sockets' queues
-	trimAt pkt.Time   // when to look what of it is not needed
+	loop   []*pkt.Buf // packets to ourselves, for the next Poll
+	timers timerHeap
+	pool   pkt.Pool    // of frames
+	seg    tcp.Segment // of the packet in progress
 
-	redirectAt pkt.Time // feature redirect: when the next of its routes expires
-	rng        uint64
-
-	ids       ipv4.IDs
-	icmpLimit ipv4.Bucket
-	reasm     unsafe.Pointer // *ipv4.Reassembly: feature reassembly, once a fragment has come
-	pmtu      unsafe.Pointer // *pmtuTable: feature pmtud, once a path was too narrow
-	seg       tcp.Segment    // of the packet in progress
-	known     addrPair       // of the packet before
-	loop      []*pkt.Buf     // packets to ourselves, for the next Poll
-
-	tcp    tcpTable
-	udp    udpTable
+	dirty  connList       // connections that may have something to send
+	ready  sockList       // sockets whose owner has something to learn
+	reasm  unsafe.Pointer // *ipv4.Reassembly: feature reassembly, once a fragment has come
+	pmtu   unsafe.Pointer // *pmtuTable: feature pmtud, once a path was too narrow
 	raw    unsafe.Pointer // *rawTable: feature rawsock, once there is one
 	listen unsafe.Pointer // *listenTable: feature listen, once there is one
-	timers timerHeap
-	dirty  connList // connections that may have something to send
-	ready  sockList // sockets whose owner has something to learn
+	udp    udpTable
+	routes route.Table
+	mem    pkt.Memory // of the sockets' queues
+	tcp    tcpTable
+
+	cfg        Config
+	now        pkt.Time // of the call in progress
+	trimAt     pkt.Time // when to look what of mem is not needed
+	redirectAt pkt.Time // feature redirect: when the next of its routes expires
+	rng        uint64
+	ids        ipv4.IDs
+	icmpLimit  ipv4.Bucket
+	known      addrPair // of the packet before
 
 	// Drops counts dropped packets by reason.
 	Drops [ipv4.NumDrops]uint32
 }
 
-// stackState is Stack as it is allocated: without the names of its methods in the binary (see tcp.TCB).
-type stackState Stack
-
 // New returns a Stack with the loopback interface lo, index 1, which is down as on
 // a Linux system that has just started.
 func New(cfg Config) *Stack {
 	cfg.setDefaults()
-	s := (*Stack)(&stackState{cfg: cfg, rng: cfg.Seed, redirectAt: pkt.Never})
+	s := (*Stack)(unsafe.Pointer(new(stackShape)))
+	s.cfg, s.rng, s.redirectAt = cfg, cfg.Seed, pkt.Never
 	if cfg.Seed == 0 {
 		s.rng = rand.Uint64()
 	}
 	s.tcp.init(s)
-	s.mem = pkt.Memory{Limit: cfg.Memory, Keep: cfg.Memory}
+	s.mem.Limit, s.mem.Keep = cfg.Memory, cfg.Memory
 	s.ids.Seed(s.secret(), s.secret())
-	s.pool = pkt.NewPool(netif.EthernetHeaderLen+1500, poolKeep) // for lo, until there is a device
-	s.ifaces = append(s.ifaces, netif.NewInterface("lo", 1, nil, 0))
+	s.pool.Init(netif.EthernetHeaderLen+1500, poolKeep) // for lo, until there is a device
+	s.addInterface(netif.NewInterface("lo", 1, nil, 0))
 	return s
+}
+
+func (s *Stack) addInterface(ifc *netif.Interface) {
+	pkt.Append((*[]unsafe.Pointer)(unsafe.Pointer(&s.ifaces)), unsafe.Pointer(ifc))
 }
 
 // poolKeep is how many unused frame buffers a stack keeps.
@@ -205,9 +206,9 @@ func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err er
 	ifindex = len(s.ifaces) + 1
 	ifc := netif.NewInterface(name, int32(ifindex), dev, s.random())
 	ifc.Out = make([]*pkt.Buf, 0, batch)
-	s.ifaces = append(s.ifaces, ifc)
+	s.addInterface(ifc)
 	if need := netif.EthernetHeaderLen + dev.MTU(); need > s.pool.Size() || ifindex == 2 && s.tcp.n == 0 {
-		s.pool = pkt.NewPool(need, poolKeep)
+		s.pool.Init(need, poolKeep)
 		s.routes.Touch() // lo's MTU follows it
 	}
 	return ifindex, nil

@@ -18,36 +18,16 @@ type Conn struct {
 	place
 }
 
-// TCB is the memory of a Conn, without the methods that a field of type Conn or *Conn would
-// have in the binary by name: see tcp.TCB.
-type TCB struct {
-	tcp.TCB
-	place
-}
-
-// place is what the stack knows of a connection.
+// place is what the stack knows of a connection. Its pointers are where TCB has them.
 type place struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
 	Sock
-	hash     *TCB                              // next in the table's bucket
-	next     *TCB                              // next in the stack's dirty list
+	hash     *Conn                             // next in the table's bucket
+	next     *Conn                             // next in the stack's dirty list
 	listener [feature.LenListen]unsafe.Pointer // *Listener, until it is accepted
 	path     path
 }
-
-// Conn returns the connection whose memory b is, nil for nil.
-func (b *TCB) Conn() *Conn { return (*Conn)(unsafe.Pointer(b)) }
-
-func tcbOf(c *Conn) *TCB { return (*TCB)(unsafe.Pointer(c)) }
-
-// One is the other: tcp.Conn has the fields of tcp.TCB.
-type (
-	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(TCB{})]struct{}
-	_ [unsafe.Sizeof(TCB{}) - unsafe.Sizeof(Conn{})]struct{}
-	_ [unsafe.Offsetof(Conn{}.place) - unsafe.Offsetof(TCB{}.place)]struct{}
-	_ [unsafe.Offsetof(TCB{}.place) - unsafe.Offsetof(Conn{}.place)]struct{}
-)
 
 // stack returns the stack that c belongs to.
 //
@@ -72,7 +52,9 @@ func (c *Conn) Init(s *Stack) {
 	}
 	// The lists that it may be in stay whole: they will find a connection with nothing to
 	// send and nothing to say.
-	c.place = place{next: c.next, Sock: Sock{next: c.Sock.next, queued: c.queued, is: c.is & isDirty}}
+	next, ready, queued, dirty := c.next, c.Sock.next, c.queued, c.is&isDirty
+	*tcbOf(c) = TCB{}
+	c.next, c.Sock.next, c.queued, c.is = next, ready, queued, dirty
 	c.Conn.Init(&s.tcp.env, tcp.Options{
 		RcvBuf: s.cfg.RcvBuf, SndBuf: s.cfg.SndBuf, Linger: -1, RcvLowat: 1, TTL: s.cfg.TTL,
 	})
@@ -196,7 +178,7 @@ func (s *Stack) refill() {
 	s.tcp.env.Starved = false
 	for _, c := range s.tcp.buckets {
 		for ; c != nil; c = c.hash {
-			if c := c.Conn(); c.Refill() {
+			if c.Refill() {
 				s.touch(c)
 			}
 		}
@@ -209,13 +191,13 @@ func (s *Stack) refill() {
 func (s *Stack) touch(c *Conn) {
 	if c.is&isDirty == 0 {
 		c.is |= isDirty
-		s.dirty.push(tcbOf(c))
+		s.dirty.push(c)
 	}
 }
 
-type connList struct{ head, tail *TCB }
+type connList struct{ head, tail *Conn }
 
-func (l *connList) push(c *TCB) {
+func (l *connList) push(c *Conn) {
 	if l.tail == nil {
 		l.head = c
 	} else {
@@ -224,7 +206,7 @@ func (l *connList) push(c *TCB) {
 	l.tail = c
 }
 
-func (l *connList) pop() *TCB {
+func (l *connList) pop() *Conn {
 	c := l.head
 	if c != nil {
 		l.head = c.next
@@ -239,7 +221,7 @@ func (l *connList) pop() *TCB {
 // outputDirty sends what the connections that were touched have to send.
 func (s *Stack) outputDirty() {
 	for {
-		c := s.dirty.pop().Conn()
+		c := s.dirty.pop()
 		if c == nil {
 			return
 		}

@@ -16,16 +16,16 @@ import (
 type tcpTable struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
+	buckets []*Conn
+	tw      []*timeWait // likewise
+	twHead  *timeWait   // by age, the oldest first
+	twTail  *timeWait
 	env     tcp.Env
-	key     tcp.Secret
-	mix     uint64
-	buckets []*TCB
-	n       int // connections
-	orphans int
 
-	tw       []*timeWait // likewise
-	twHead   *timeWait   // by age, the oldest first
-	twTail   *timeWait
+	key      tcp.Secret
+	mix      uint64
+	n        int // connections
+	orphans  int
 	twN      int
 	portHint uint32 // RFC 6056 section 3.3.3: next_ephemeral, on top of the hash
 }
@@ -34,10 +34,10 @@ type tcpTable struct {
 type timeWait struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	tcp.TimeWaitConn
 	hash *timeWait
 	prev *timeWait // the next older one
 	next *timeWait // the next younger one
+	tcp.TimeWaitConn
 }
 
 const (
@@ -46,19 +46,20 @@ const (
 )
 
 func (t *tcpTable) init(s *Stack) {
-	t.env = tcp.Env{
-		Owner: unsafe.Pointer(s), Mem: &s.mem, NoPacing: s.cfg.NoPacing,
-		SynRetries: s.cfg.SynRetries, Retries2: s.cfg.Retries, OrphanRetries: min(s.cfg.Retries, 8),
-		FinTimeout: 60 * pkt.Second,
-		MaxRcvBuf:  s.cfg.MaxRcvBuf, MaxSndBuf: s.cfg.MaxSndBuf,
-	}
+	e := &t.env
+	e.Owner, e.Mem, e.NoPacing = unsafe.Pointer(s), &s.mem, s.cfg.NoPacing
+	e.SynRetries, e.Retries2, e.OrphanRetries = s.cfg.SynRetries, s.cfg.Retries, min(s.cfg.Retries, 8)
+	e.FinTimeout = 60 * pkt.Second
+	e.MaxRcvBuf, e.MaxSndBuf = s.cfg.MaxRcvBuf, s.cfg.MaxSndBuf
 	if feature.ECN {
-		t.env.ECN = s.cfg.ECN
+		e.ECN = s.cfg.ECN
 	}
 	t.key = tcp.Secret{s.secret(), s.secret()}
 	t.mix = s.secret() | 1
-	t.buckets = make([]*TCB, firstBuckets)
+	t.buckets = newBuckets(firstBuckets)
 }
+
+func newBuckets(n int) []*Conn { return unsafe.Slice((**Conn)(pkt.Pointers(n)), n) }
 
 // slot returns the hash of a pair of endpoints.
 func (t *tcpTable) slot(local, remote ipv4.Endpoint) uint32 {
@@ -71,18 +72,17 @@ func (t *tcpTable) slot(local, remote ipv4.Endpoint) uint32 {
 	return uint32(hi ^ lo)
 }
 
-func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **TCB {
+func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **Conn {
 	return &t.buckets[t.slot(local, remote)&uint32(len(t.buckets)-1)]
 }
 
 //go:noinline
 func (t *tcpTable) lookup(local, remote ipv4.Endpoint) *Conn {
-	for b := *t.bucket(local, remote); b != nil; b = b.hash {
-		if c := b.Conn(); c.Local() == local && c.Remote() == remote {
-			return c
-		}
+	c := *t.bucket(local, remote)
+	for c != nil && (c.Local() != local || c.Remote() != remote) {
+		c = c.hash
 	}
-	return nil
+	return c
 }
 
 func (t *tcpTable) add(c *Conn) {
@@ -90,7 +90,7 @@ func (t *tcpTable) add(c *Conn) {
 		t.grow()
 	}
 	b := t.bucket(c.Local(), c.Remote())
-	c.hash, *b = *b, tcbOf(c)
+	c.hash, *b = *b, c
 	c.is |= isHashed
 	t.n++
 }
@@ -98,11 +98,11 @@ func (t *tcpTable) add(c *Conn) {
 // grow doubles the table.
 func (t *tcpTable) grow() {
 	old := t.buckets
-	t.buckets = make([]*TCB, 2*len(old))
+	t.buckets = newBuckets(2 * len(old))
 	for _, c := range old {
 		for c != nil {
 			next := c.hash
-			b := t.bucket(c.Conn().Local(), c.Conn().Remote())
+			b := t.bucket(c.Local(), c.Remote())
 			c.hash, *b = *b, c
 			c = next
 		}
@@ -112,7 +112,7 @@ func (t *tcpTable) grow() {
 // remove takes c out of the table and of the timers.
 func (t *tcpTable) remove(s *Stack, c *Conn) {
 	p := t.bucket(c.Local(), c.Remote())
-	for *p != tcbOf(c) {
+	for *p != c {
 		p = &(*p).hash
 	}
 	*p = c.hash
@@ -125,7 +125,7 @@ func (t *tcpTable) remove(s *Stack, c *Conn) {
 	if hashed {
 		s.timers.remove(c)
 	}
-	c.path = path{}
+	c.path.forget()
 }
 
 // choosePort is RFC 6056 section 3.3.3, simple hash-based port selection, with steps
@@ -175,7 +175,8 @@ func (t *tcpTable) addTimeWait(s *Stack, c tcp.TimeWaitConn) {
 	if t.tw == nil || hashed && t.twN >= len(t.tw) {
 		t.growTimeWait()
 	}
-	w := &timeWait{TimeWaitConn: c}
+	w := (*timeWait)(unsafe.Pointer(new(timeWaitShape)))
+	w.TimeWaitConn = c
 	b := t.twBucket(w.Local, w.Remote)
 	w.hash, *b = *b, w
 	t.twN++
@@ -183,7 +184,8 @@ func (t *tcpTable) addTimeWait(s *Stack, c tcp.TimeWaitConn) {
 }
 
 func (t *tcpTable) growTimeWait() {
-	t.tw = make([]*timeWait, max(firstBuckets, 2*len(t.tw)))
+	n := max(firstBuckets, 2*len(t.tw))
+	t.tw = unsafe.Slice((**timeWait)(pkt.Pointers(n)), n)
 	if !hashed {
 		return
 	}

@@ -55,7 +55,7 @@ func (h *timerHeap) remove(c *Conn) {
 		return
 	}
 	h.down(i, last)
-	h.up(int(last.c.timer)-1, last)
+	h.up(int(last.c.Conn().timer)-1, last)
 }
 
 // up puts e at i or nearer to the root.
@@ -91,14 +91,14 @@ func (h *timerHeap) down(i int, e timerEntry) {
 //go:noinline
 func (h *timerHeap) put(i int, e timerEntry) {
 	h.v[i] = e
-	e.c.timer = int32(i + 1)
+	e.c.Conn().timer = int32(i + 1)
 }
 
 // runTimers lets every connection whose deadline has come do what is due.
 func (s *Stack) runTimers() {
 	if !hashed {
 		for c := s.tcp.buckets[0]; c != nil; c = c.hash {
-			if c := c.Conn(); c.Deadline() <= s.now {
+			if c.Deadline() <= s.now {
 				s.timeout(c)
 			}
 		}
@@ -126,7 +126,7 @@ func (s *Stack) nextTimer() pkt.Time {
 	}
 	next := pkt.Never
 	for c := s.tcp.buckets[0]; c != nil; c = c.hash {
-		next = min(next, c.Conn().Deadline())
+		next = min(next, c.Deadline())
 	}
 	return next
 }
@@ -145,6 +145,6 @@ func (s *Stack) advise(c *Conn) {
 		if c.path.neigh != nil {
 			c.path.neigh.Suspect(s.now)
 		}
-		c.path = path{}
+		c.path.forget()
 	}
 }

@@ -164,7 +164,7 @@ func (u *UDP) route(dst ipv4.Addr) (e errno.Errno) {
 		e = errno.EACCES
 	}
 	if e != 0 {
-		u.path = path{}
+		u.path.forget()
 	}
 	return e
 }

@@ -121,8 +121,11 @@ const (
 type Env struct {
 	_ [0]func() // not comparable
 
-	Owner unsafe.Pointer // whoever drives the connections
-	Mem   *pkt.Memory    // of the queues
+	Owner  unsafe.Pointer // whoever drives the connections
+	Mem    *pkt.Memory    // of the queues
+	holes  unsafe.Pointer // *holeTable, of the feature plpmtud
+	boards unsafe.Pointer // *scoreboard: free list of the feature sack
+
 	// Starved says that a Write came up short for want of memory: once there is
 	// some, Refill is to be called for every connection.
 	Starved bool
@@ -141,9 +144,7 @@ type Env struct {
 	// ECN says whether to use the feature ecn.
 	ECN ECNMode
 
-	holes   unsafe.Pointer // *holeTable, of the feature plpmtud
-	boards  unsafe.Pointer // *scoreboard: free list of the feature sack
-	nboards int
+	nboards int // in boards
 }
 
 // Options are the application's settings. The zero value is not useful: Init
@@ -163,21 +164,21 @@ type Options struct {
 }
 
 // Conn is one connection.
-type Conn TCB
-
-// TCB is the memory of a Conn: a connection's transmission control block (RFC 9293 section
-// 3.3.1). It is a type of its own because a binary has the descriptors of the types that are
-// allocated or held in fields, with 16 bytes and the name of every method. TCB has none: who
-// holds a connection by value holds a TCB, and calls methods as (*Conn)(&tcb).
 //
-// What a feature adds is behind an unsafe.Pointer, since the
-// descriptor of a struct links those of all types that its fields lead to; or it is words,
-// none of them in a build without the feature, that the feature's file gives a type. An idle
-// connection is little else than a TCB: TestSizes in package socket watches over it.
-type TCB struct {
+// What a feature adds is behind an unsafe.Pointer, or is words, none of them in a build
+// without the feature, that the feature's file gives a type. An idle connection is little
+// else than a Conn: TestSizes in package socket watches over it. Its pointers are where TCB
+// has them.
+type Conn struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	env    *Env
+	env   *Env
+	sack  [feature.LenSACK]unsafe.Pointer                      // *sackState, once negotiated: sackOf
+	cubic [feature.LenCUBIC]unsafe.Pointer                     // *cubicState, from the first loss on: cubicOf
+	tally [feature.LenTCPInfo]unsafe.Pointer                   // *tally, once there was data: tallyOf
+	start [feature.LenHyStart | feature.LenFRTO]unsafe.Pointer // *startState, in the first slow start; *frtoState, while frto
+	pace  [feature.LenPacing]unsafe.Pointer                    // *paceState, once there was something to hold back: paceOf
+
 	local  ipv4.Endpoint
 	remote ipv4.Endpoint
 	flags  flags
@@ -196,11 +197,6 @@ type TCB struct {
 	rtt   rttState
 	cc    reno
 	timer timers
-	sack  [feature.LenSACK]unsafe.Pointer                      // *sackState, once negotiated: sackOf
-	cubic [feature.LenCUBIC]unsafe.Pointer                     // *cubicState, from the first loss on: cubicOf
-	tally [feature.LenTCPInfo]unsafe.Pointer                   // *tally, once there was data: tallyOf
-	start [feature.LenHyStart | feature.LenFRTO]unsafe.Pointer // *startState, in the first slow start; *frtoState, while frto
-	pace  [feature.LenPacing]unsafe.Pointer                    // *paceState, once there was something to hold back: paceOf
 
 	Options Options
 }
@@ -233,14 +229,14 @@ type sender struct {
 type receiver struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
-	q      chain  // from read on, with holes
-	read   uint32 // what the application reads next
-	nxt    uint32 // next in sequence
-	adv    uint32 // right edge of the window as advertised
-	acked  uint32 // last ACK sent
-	fin    uint32 // sequence number of the peer's FIN, if flagFinSeen
-	second uint32 // that budget is for
 	ooo    *intervals
+	q      chain                             // from read on, with holes
+	read   uint32                            // what the application reads next
+	nxt    uint32                            // next in sequence
+	adv    uint32                            // right edge of the window as advertised
+	acked  uint32                            // last ACK sent
+	fin    uint32                            // sequence number of the peer's FIN, if flagFinSeen
+	second uint32                            // that budget is for
 	tune   [3 * feature.LenAutotune]uint32   // tuneState
 	ts     [3 * feature.LenTimestamps]uint32 // timestamps
 	up     [feature.LenUrgent]uint32         // behind the urgent data, if flagUrgent
@@ -256,7 +252,7 @@ type receiver struct {
 
 // Init prepares c for Open or Accept. opt are the application's settings.
 func (c *Conn) Init(env *Env, opt Options) {
-	*(*TCB)(c) = TCB{} // as one literal it would be made on the stack first: 200 bytes of code
+	*(*TCB)(unsafe.Pointer(c)) = TCB{}
 	c.env, c.state, c.Options = env, Closed, opt
 	c.timer.clear()
 }

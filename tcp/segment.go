@@ -44,6 +44,9 @@ const (
 
 // Segment is a parsed TCP segment. Its slices point into the frame.
 type Segment struct {
+	Payload []byte
+	SACK    []byte // the blocks of the option, 8 bytes each
+
 	SrcPort, DstPort uint16
 	Seq, Ack         uint32
 	Wnd              uint16 // as in the header, not scaled
@@ -58,9 +61,6 @@ type Segment struct {
 	TSEcr  uint32
 
 	SACKPermitted bool
-	SACK          []byte // the blocks of the option, 8 bytes each
-
-	Payload []byte
 }
 
 // Len returns the segment's length in sequence space: SYN and FIN count one

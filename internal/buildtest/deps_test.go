@@ -68,6 +68,7 @@ var rules = []rule{
 	// Tools and test kits.
 	{"pktest", []string{"*"}, []string{"*"}, []string{"github.com/google/gopacket", "github.com/google/gopacket/layers", "github.com/google/gopacket/pcapgo"}},
 	{"netif/devtest", []string{"*"}, []string{"netif"}, nil},
+	{"internal/shapetest", []string{"*"}, nil, nil},
 	{"internal/sim", []string{"*"}, []string{"*"}, nil},
 	{"internal/kernelif", []string{"*"}, []string{"ipv4"}, nil},
 	{"internal/tapnet", []string{"*"}, []string{"*"}, nil},

@@ -70,16 +70,16 @@ func (b *Buf) TrimFront(n int) { b.off += n }
 // CopyFrom makes the frame a copy of p, cut to what fits.
 func (b *Buf) CopyFrom(p []byte) { b.SetLen(copy(b.Space(), p)) }
 
-// Pool is a free list of Bufs of one size. The zero Pool is not usable: make
-// it with NewPool. It is not safe for concurrent use.
+// Pool is a free list of Bufs of one size. The zero Pool is not usable: see
+// Init. It is not safe for concurrent use.
 type Pool struct {
 	free []*Buf
 	size int
 }
 
-// NewPool returns a pool of Bufs for frames of up to size bytes, which keeps
+// Init makes p an empty pool of Bufs for frames of up to size bytes, which keeps
 // at most keep of them for later and leaves the rest to the garbage collector.
-func NewPool(size, keep int) Pool { return Pool{free: make([]*Buf, 0, keep), size: size} }
+func (p *Pool) Init(size, keep int) { p.free, p.size = make([]*Buf, 0, keep), size }
 
 // Size returns the size of the largest frame that fits the pool's Bufs.
 func (p *Pool) Size() int { return p.size }

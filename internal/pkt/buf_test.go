@@ -88,7 +88,8 @@ func TestBufAsADeviceUsesIt(t *testing.T) {
 }
 
 func TestPoolReusesUpToItsBound(t *testing.T) {
-	p := NewPool(100, 2)
+	var p Pool
+	p.Init(100, 2)
 	if p.Size() != 100 {
 		t.Error(p.Size())
 	}
@@ -118,7 +119,8 @@ func TestPoolReusesUpToItsBound(t *testing.T) {
 }
 
 func TestPoolDoesNotAllocateInSteadyState(t *testing.T) {
-	p := NewPool(1500, 4)
+	var p Pool
+	p.Init(1500, 4)
 	p.Put(p.Get())
 	if n := testing.AllocsPerRun(100, func() {
 		b := p.Get()

@@ -1,0 +1,17 @@
+package pkt
+
+import "unsafe"
+
+// Pointers returns the memory of an array of n pointers. make, append and copy of a []*T
+// have T's descriptor in the program, with those of all types that its fields lead to: see
+// tcp.TCB.
+//
+//go:noinline
+func Pointers(n int) unsafe.Pointer {
+	return unsafe.Pointer(unsafe.SliceData(make([]unsafe.Pointer, n)))
+}
+
+// Append is append for a []*T of any T.
+//
+//go:noinline
+func Append(list *[]unsafe.Pointer, p unsafe.Pointer) { *list = append(*list, p) }

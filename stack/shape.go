@@ -1,0 +1,68 @@
+package stack
+
+import (
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/route"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// Shapes are what is allocated, as the garbage collector sees it: see tcp.TCB. TestShapes
+// compares them with what they stand for.
+
+// TCB is the memory of a Conn.
+type TCB struct {
+	_ [0]func() // not comparable
+
+	tcp.TCB
+	_ [2]unsafe.Pointer // Data, Sock.next
+	_ [sockBytes]byte
+	_ [3 + feature.LenListen]unsafe.Pointer // hash to path.neigh
+	_ [8]byte
+}
+
+const (
+	pointer   = unsafe.Sizeof(unsafe.Pointer(nil))
+	sockBytes = unsafe.Sizeof(Sock{}) - 2*pointer
+)
+
+// Conn returns the connection whose memory b is, nil for nil.
+func (b *TCB) Conn() *Conn { return (*Conn)(unsafe.Pointer(b)) }
+
+func tcbOf(c *Conn) *TCB { return (*TCB)(unsafe.Pointer(c)) }
+
+type stackShape struct {
+	_, _, _, _ []byte // ifaces, loop, timers, pool
+	_          int
+	_, _       []byte // seg
+	_          [unsafe.Sizeof(tcp.Segment{}) - 6*pointer]byte
+	_          [8 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to listen, udp
+	_          unsafe.Pointer                              // routes
+	_          [unsafe.Sizeof(route.Table{}) - pointer]byte
+	_          unsafe.Pointer // mem
+	_          [unsafe.Sizeof(pkt.Memory{}) - pointer]byte
+	_, _       []byte            // tcp.buckets, tcp.tw
+	_          [6]unsafe.Pointer // twHead to env.boards
+	_          [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.tcp) - 12*pointer]byte
+}
+
+type timeWaitShape struct {
+	_ [0]func()
+	_ [3]unsafe.Pointer
+	_ [unsafe.Sizeof(timeWait{}) - 3*pointer]byte
+}
+
+// A shape is as large as what it stands for.
+type (
+	_ [unsafe.Sizeof(Stack{}) - unsafe.Sizeof(stackShape{})]struct{}
+	_ [unsafe.Sizeof(stackShape{}) - unsafe.Sizeof(Stack{})]struct{}
+	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(TCB{})]struct{}
+	_ [unsafe.Sizeof(TCB{}) - unsafe.Sizeof(Conn{})]struct{}
+	_ [unsafe.Sizeof(timeWait{}) - unsafe.Sizeof(timeWaitShape{})]struct{}
+	_ [unsafe.Sizeof(timeWaitShape{}) - unsafe.Sizeof(timeWait{})]struct{}
+	_ [unsafe.Sizeof(Conn{}.path) - pointer - 8]struct{}
+	_ [ipv4.NumDrops]struct{}
+)

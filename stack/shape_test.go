@@ -1,0 +1,13 @@
+package stack
+
+import (
+	"testing"
+
+	"github.com/bonsainet/bonsai/internal/shapetest"
+)
+
+func TestShapes(t *testing.T) {
+	shapetest.Same[Stack, stackShape](t)
+	shapetest.Same[Conn, TCB](t)
+	shapetest.Same[timeWait, timeWaitShape](t)
+}
