@@ -90,27 +90,36 @@ type Stats struct {
 // Interface is a network interface. The stack changes it, by way of
 // configuration; others read.
 type Interface struct {
-	Flags int32 // IFF_...
-	Index int32
-	MTU   int32 // bytes of the largest IPv4 packet
-	HW    MAC
-	Dev   Device   // nil for the loopback interface
-	Addrs *Address // primary ones before their secondaries
-	Out   []*Buf   // frames that wait for Dev.Send
-	Neigh Neighbours
-	Stats Stats
+	Name    string                                  // at most 15 bytes
+	Dev     Device                                  // nil for the loopback interface
+	Out     []*Buf                                  // frames that wait for Dev.Send
+	Addrs   *Address                                // primary ones before their secondaries
+	Capture func(now Time, frame []byte, sent bool) // feature pcap: sees every frame
+	ACD     unsafe.Pointer                          // *ACD: feature acd, conflict detection while it runs
+	Neigh   Neighbours
 
-	Name       string                                  // at most 15 bytes
-	TxQueueLen int32                                   // frames; only remembered
-	Gone       bool                                    // Dev receives no more: never IFF_RUNNING again
-	Capture    func(now Time, frame []byte, sent bool) // feature pcap: sees every frame
-	ACD        unsafe.Pointer                          // *ACD: feature acd, conflict detection while it runs
+	Flags      int32 // IFF_...
+	Index      int32
+	MTU        int32 // bytes of the largest IPv4 packet
+	HW         MAC
+	TxQueueLen int32 // frames; only remembered
+	Gone       bool  // Dev receives no more: never IFF_RUNNING again
+	Stats      Stats
+}
+
+// interfaceShape is an Interface as it is allocated: see tcp.TCB.
+type interfaceShape struct {
+	_ string
+	_ any
+	_ []byte
+	_ [3 + len(Neighbours{}.buckets)]unsafe.Pointer // Addrs to Neigh
+	_ [unsafe.Sizeof(Interface{}) - unsafe.Offsetof(Interface{}.Neigh) - unsafe.Sizeof(Neighbours{}.buckets)]byte
 }
 
 // NewInterface returns an interface that is down and has no address: Ethernet
 // over dev, or loopback if dev is nil. seed is for random times.
 func NewInterface(name string, index int32, dev Device, seed uint64) *Interface {
-	i := new(Interface)
+	i := (*Interface)(unsafe.Pointer(new(interfaceShape)))
 	i.Name, i.Index, i.Dev, i.TxQueueLen = name, index, dev, 1000
 	i.Flags, i.MTU = IFF_LOOPBACK, 65536
 	if dev != nil {

@@ -1,6 +1,8 @@
 package netif
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
@@ -58,21 +60,29 @@ const maxHold = 1 << (3 * feature.Profile)
 type Neighbour struct {
 	_ noCompare
 
+	table *Neighbours
+	next  *Neighbour         // in the table's list
+	queue *[maxHold]*pkt.Buf // nil when idle
+
 	Addr   ipv4.Addr
 	HW     MAC // valid in StateValid
 	State  State
 	probes uint8 // requests sent in StateIncomplete or StateProbe
 	held   uint8 // packets in queue
 	Dead   bool  // no longer in the table
-	table  *Neighbours
-	next   *Neighbour // in the table's list
 
-	fresh   Time               // until when StateReachable lasts
-	timer   Time               // when the state ends, in stateTimed
-	asked   Time               // last request sent
-	updated Time               // last change of HW
-	used    Time               // last use, coarsely: for eviction
-	queue   *[maxHold]*pkt.Buf // nil when idle
+	fresh   Time // until when StateReachable lasts
+	timer   Time // when the state ends, in stateTimed
+	asked   Time // last request sent
+	updated Time // last change of HW
+	used    Time // last use, coarsely: for eviction
+}
+
+// neighbourShape is a Neighbour as it is allocated: see tcp.TCB.
+type neighbourShape struct {
+	_ noCompare
+	_ [3]unsafe.Pointer
+	_ [unsafe.Sizeof(Neighbour{}) - unsafe.Offsetof(Neighbour{}.Addr)]byte
 }
 
 // Neighbours is the neighbour table of one interface. It is sans-io: Poll says
@@ -124,7 +134,8 @@ func (t *Neighbours) Lookup(now Time, addr ipv4.Addr) *Neighbour {
 	if t.n >= maxNeighbours() && !t.evict(now) {
 		return nil
 	}
-	n = &Neighbour{Addr: addr, table: t, used: now, asked: now - retransTime}
+	n = (*Neighbour)(unsafe.Pointer(new(neighbourShape)))
+	n.Addr, n.table, n.used, n.asked = addr, t, now, now-retransTime
 	b := t.bucket(addr)
 	n.next, *b = *b, n
 	t.n++

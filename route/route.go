@@ -7,6 +7,8 @@
 package route
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -90,9 +92,15 @@ type Table struct {
 }
 
 type entry struct {
-	_ [0]func()
-	Route
 	next *entry
+	Route
+}
+
+// entryShape is an entry as it is allocated: see tcp.TCB.
+type entryShape struct {
+	_ [0]func() // not comparable
+	_ unsafe.Pointer
+	_ [unsafe.Sizeof(entry{}) - unsafe.Offsetof(entry{}.Route)]byte
 }
 
 // Gen returns a number that changes with every change of the table.
@@ -153,7 +161,9 @@ func (t *Table) Add(r *Route) errno.Errno {
 	if at == nil {
 		at = p
 	}
-	*at = &entry{Route: *r, next: *at}
+	x := (*entry)(unsafe.Pointer(new(entryShape)))
+	x.next, x.Route = *at, *r
+	*at = x
 	t.n++
 	t.gen++
 	return 0

@@ -22,4 +22,5 @@ func TestSizes(t *testing.T) {
 
 func TestShapes(t *testing.T) {
 	shapetest.Same[Conn, connShape](t)
+	shapetest.Same[Stack, stackShape](t)
 }

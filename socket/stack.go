@@ -51,25 +51,37 @@ type Clock interface {
 
 // Stack is a stack with a lock, a clock and goroutines that serve its devices.
 type Stack struct {
-	mu       sync.Mutex
-	host     unsafe.Pointer // *stack.Stack, without the names of its methods: see tcp.TCB
-	clock    Clock
-	set      func(at Time) // of the alarm
-	armed    Time          // when the alarm goes off, Never if it is off
-	sleepers sleepers
-	free     *waiter
-	nfree    int
-	devs     []netif.Device
-	closed   bool
-
 	// Owner is for whoever builds on the stack, as gonet does: a pointer to what is his own.
 	Owner unsafe.Pointer
+
+	host     unsafe.Pointer // *stack.Stack, without the names of its methods: see tcp.TCB
+	set      func(at Time)  // of the alarm
+	free     *waiter
+	clock    Clock
+	sleepers sleepers
+	devs     []netif.Device
+
+	mu     sync.Mutex
+	armed  Time // when the alarm goes off, Never if it is off
+	nfree  int  // in free
+	closed bool
+}
+
+// stackShape is a Stack as it is allocated: see tcp.TCB.
+type stackShape struct {
+	_    [0]func() // not comparable
+	_    [4]unsafe.Pointer
+	_    any
+	_, _ []byte
+	_    [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.mu)]byte
 }
 
 // New returns a Stack with a loopback interface that is down.
 func New(cfg stack.Config, clock Clock) *Stack {
-	s := &Stack{host: unsafe.Pointer(stack.New(cfg)), clock: clock, armed: pkt.Never}
-	s.set = clock.Timer(s.alarm)
+	p := unsafe.Pointer(new(stackShape)) // in closures: a *Stack would have its methods' names there
+	s := (*Stack)(p)
+	s.host, s.clock, s.armed = unsafe.Pointer(stack.New(cfg)), clock, pkt.Never
+	s.set = clock.Timer(func() { (*Stack)(p).alarm() })
 	return s
 }
 
@@ -92,7 +104,7 @@ func (s *Stack) Attach(name string, dev netif.Device) (ifindex int, err error) {
 		err = ErrClosed
 	} else if ifindex, err = s.eng().AddInterface(name, dev); err == nil {
 		s.devs = append(s.devs, dev)
-		go s.pump(ifindex, dev, s.buffers(firstBatch))
+		go pump(unsafe.Pointer(s), ifindex, dev, s.buffers(firstBatch))
 	}
 	s.unlock()
 	return ifindex, err
@@ -107,7 +119,8 @@ func (s *Stack) lock() { s.mu.Lock() }
 func (s *Stack) unlock() { s.mu.Unlock() }
 
 // pump takes in what dev receives, until it is closed, or gone: then the interface goes down.
-func (s *Stack) pump(ifindex int, dev netif.Device, bufs []*netif.Buf) {
+func pump(p unsafe.Pointer, ifindex int, dev netif.Device, bufs []*netif.Buf) {
+	s := (*Stack)(p)
 	for {
 		n, err := dev.Recv(bufs)
 		s.mu.Lock()

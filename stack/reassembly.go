@@ -15,11 +15,12 @@ func (s *Stack) reassemble(h *ipv4.Header, p *[]byte, payload []byte) ([]byte, i
 	if s.reasm == nil {
 		s.reasm = unsafe.Pointer(new(ipv4.Reassembly))
 	}
-	whole, hdr, d := reassemblyOf(s).Input(s.now, h, payload)
+	whole, _, d := reassemblyOf(s).Input(s.now, h, payload)
 	s.Drops[ipv4.DropReassemblyMemory] += reassemblyOf(s).Evicted
 	reassemblyOf(s).Evicted = 0
 	if whole != nil {
-		*h, *p = hdr, reassemblyOf(s).Packet()
+		*p = reassemblyOf(s).Packet()
+		ipv4.Parse(*p, h)
 	}
 	return whole, d
 }

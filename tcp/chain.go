@@ -98,7 +98,8 @@ func (q *chain) drop(m *pkt.Memory, n, left uint32) {
 		q.off -= min(q.off, pkt.ChunkLen)
 	}
 	if q.tail == nil {
-		*q = chain{hole: q.hole}
+		q.cur = nil
+		q.off, q.span, q.curAt = 0, 0, 0
 	}
 }
 

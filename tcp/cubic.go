@@ -48,7 +48,7 @@ func (c *Conn) cubicReduced(flight uint32) uint32 {
 // cubicMade returns the connection's state, new if there is none.
 func cubicMade(c *Conn) *cubicState {
 	if cubicOf(c) == nil {
-		c.cubic[:][0] = unsafe.Pointer(new(cubicState))
+		c.cubic[:][0] = pkt.Words(unsafe.Sizeof(cubicState{}))
 	}
 	return cubicOf(c)
 }

@@ -1,7 +1,10 @@
 package tcp
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
@@ -20,11 +23,20 @@ const (
 type intervals struct {
 	_ [0]func() // not comparable
 
-	n int
 	v []interval
+	n int
 
 	report sackReport // feature sack
 }
+
+// intervalsShape is intervals as they are allocated: see TCB.
+type intervalsShape struct {
+	_ [0]func()
+	_ []byte
+	_ [unsafe.Sizeof(intervals{}) - 3*pointer]byte
+}
+
+func newIntervals() *intervals { return (*intervals)(unsafe.Pointer(new(intervalsShape))) }
 
 type interval struct{ lo, hi uint32 }
 
@@ -67,7 +79,8 @@ func (x *intervals) grow(lo, hi uint32) bool {
 			return false
 		}
 	}
-	v := make([]interval, max(2*n, maxIntervals))
+	more := max(2*n, maxIntervals)
+	v := unsafe.Slice((*interval)(pkt.Words(uintptr(more)*unsafe.Sizeof(interval{}))), more)
 	copy(v, x.v)
 	x.v = v
 	return true
@@ -86,7 +99,7 @@ func (c *Conn) reassemble(seq uint32, p []byte) ipv4.Drop {
 		return ipv4.DropNone
 	}
 	if r.ooo == nil {
-		r.ooo = new(intervals)
+		r.ooo = newIntervals()
 	}
 	x := r.ooo
 	n := c.storeNew(seq, p)

@@ -31,7 +31,8 @@ func (c *Conn) negotiateSACK(s *Segment) {
 		c.flags &^= flagSACK
 		return
 	}
-	c.sack[:][0] = unsafe.Pointer(&sackMem{high: c.snd.una})
+	c.sack[:][0] = unsafe.Pointer(new(sackShape))
+	sackOf(c).high = c.snd.una
 	if feature.RACK {
 		sackOf(c).rack.round = c.snd.una
 	}
@@ -83,7 +84,7 @@ func (c *Conn) noteDuplicate(lo, hi uint32) {
 		return
 	}
 	if c.rcv.ooo == nil {
-		c.rcv.ooo = new(intervals)
+		c.rcv.ooo = newIntervals()
 	}
 	c.rcv.ooo.report.dup = interval{lo, hi}
 }
@@ -199,7 +200,8 @@ func (b *scoreboard) room() bool {
 	if b.n >= maxRuns && int(b.v[b.n-1].hi-b.v[0].lo) < b.n*runBytes {
 		return false
 	}
-	v := make([]run, max(maxRuns, 2*len(b.v)))
+	n := max(maxRuns, 2*len(b.v))
+	v := unsafe.Slice((*run)(pkt.Words(uintptr(n)*unsafe.Sizeof(run{}))), n)
 	copy(v, b.v)
 	b.v = v
 	return true
@@ -229,8 +231,12 @@ type sackState struct {
 	rack      rackState
 }
 
-// sackMem is sackState as it is allocated: see TCB.
-type sackMem sackState
+// sackShape is sackState as it is allocated: see TCB.
+type sackShape struct {
+	_ [0]func()
+	_ unsafe.Pointer
+	_ [unsafe.Sizeof(sackState{}) - pointer]byte
+}
 
 func (st *sackState) runs() []run {
 	if st.board == nil {

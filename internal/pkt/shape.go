@@ -11,6 +11,13 @@ func Pointers(n int) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(make([]unsafe.Pointer, n)))
 }
 
+// Words returns the memory of n bytes of what has no pointers.
+//
+//go:noinline
+func Words(n uintptr) unsafe.Pointer {
+	return unsafe.Pointer(unsafe.SliceData(make([]uint64, (n+7)/8)))
+}
+
 // Append is append for a []*T of any T.
 //
 //go:noinline

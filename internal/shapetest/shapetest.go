@@ -3,6 +3,7 @@ package shapetest
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -19,6 +20,14 @@ func Same[T, Shape any](t *testing.T) {
 		if want[i] != have[i] {
 			t.Errorf("%v: word %d, in %s: a pointer %v, in its shape %v", x, i, fieldAt(x, uintptr(i)*word), want[i], have[i])
 		}
+	}
+}
+
+// NoPointers fails t if T has a pointer.
+func NoPointers[T any](t *testing.T) {
+	t.Helper()
+	if x := reflect.TypeFor[T](); slices.Contains(pointers(x), true) {
+		t.Errorf("%v has pointers", x)
 	}
 }
 

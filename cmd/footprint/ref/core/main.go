@@ -26,10 +26,10 @@ func main() {
 	if err == nil {
 		err = configure(s)
 	}
-	var c stack.Conn
+	c := new(stack.TCB).Conn() // it would do with a stack.Conn, and pay for the description of it: see tcp.TCB
 	c.Init(s)
 	if err == nil {
-		err = s.Connect(dev.now, &c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 80})
+		err = s.Connect(dev.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 80})
 	}
 	if err != nil {
 		println(err.Error())

@@ -1,0 +1,12 @@
+package netif
+
+import (
+	"testing"
+
+	"github.com/bonsainet/bonsai/internal/shapetest"
+)
+
+func TestShapes(t *testing.T) {
+	shapetest.Same[Interface, interfaceShape](t)
+	shapetest.Same[Neighbour, neighbourShape](t)
+}

@@ -1,0 +1,11 @@
+package route
+
+import (
+	"testing"
+
+	"github.com/bonsainet/bonsai/internal/shapetest"
+)
+
+func TestShapes(t *testing.T) {
+	shapetest.Same[entry, entryShape](t)
+}
