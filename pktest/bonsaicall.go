@@ -24,7 +24,8 @@ type bonsaiSock struct {
 	phase   phase
 	options []tcpOption // set before the connection is
 
-	listener *stack.Listener
+	listener *stack.Listener // that listens
+	lopts    stack.Listener  // the options of one
 	udp      *stack.UDP
 	udpOpen  bool
 }
@@ -208,7 +209,7 @@ func (s *bonsaiSock) listen(c *Call) {
 		c.finish(0, errnoOf0(s.b.stack.Listen(s.listener, ipv4.Endpoint{}, c.N)))
 		return
 	}
-	l := &stack.Listener{}
+	l := &s.lopts
 	l.Data = unsafe.Pointer(s)
 	l.New = func() *stack.Conn {
 		child := &bonsaiSock{b: s.b, options: s.options}
@@ -468,6 +469,8 @@ func (s *bonsaiSock) setOption(c *Call) {
 	switch {
 	case s.udp != nil:
 		e = s.udp.SetOption(c.Level, c.Opt, v)
+	case feature.Listen && c.Level == stack.SOL_TCP && c.Opt == stack.TCP_DEFER_ACCEPT:
+		e = s.lopts.SetOption(c.Level, c.Opt, v)
 	default:
 		e = s.conn.SetOption(c.Level, c.Opt, v)
 		if e == 0 {
@@ -480,9 +483,12 @@ func (s *bonsaiSock) setOption(c *Call) {
 func (s *bonsaiSock) getOption(c *Call) {
 	var v int
 	var e errno.Errno
-	if s.udp != nil {
+	switch {
+	case s.udp != nil:
 		v, e = s.udp.Option(c.Level, c.Opt)
-	} else {
+	case feature.Listen && c.Level == stack.SOL_TCP && c.Opt == stack.TCP_DEFER_ACCEPT:
+		v, e = s.lopts.Option(c.Level, c.Opt)
+	default:
 		v, e = s.conn.Option(c.Level, c.Opt)
 	}
 	c.Out = []int32{int32(v)}

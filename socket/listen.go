@@ -58,5 +58,25 @@ func (l *Listener) Close() error {
 	return e.Err()
 }
 
+// SetOption sets a socket option: see stack.Listener.SetOption.
+func (l *Listener) SetOption(level, name, v int) error {
+	e := l.lock()
+	if e == 0 {
+		e = l.eng.SetOption(level, name, v)
+	}
+	l.s.unlock()
+	return e.Err()
+}
+
+// Option returns a socket option: see stack.Listener.Option.
+func (l *Listener) Option(level, name int) (v int, err error) {
+	e := l.lock()
+	if e == 0 {
+		v, e = l.eng.Option(level, name)
+	}
+	l.s.unlock()
+	return v, e.Err()
+}
+
 // Local returns the endpoint that l is bound to.
 func (l *Listener) Local() ipv4.Endpoint { return l.eng.Local() }

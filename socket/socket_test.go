@@ -656,6 +656,44 @@ func TestListener(t *testing.T) {
 	})
 }
 
+// Accept waits for data where it is told to (TCP_DEFER_ACCEPT), but not for ever.
+func TestListenerDefersAccept(t *testing.T) {
+	if !feature.Listen {
+		t.Skip("needs feature listen")
+	}
+	bubble(t, stack.Config{}, func(p *pair) {
+		l, err := p.s[1].Listen(ipv4.Endpoint{Port: 80}, 10)
+		p.is("listen", err, 0)
+		p.is("set", l.SetOption(stack.SOL_TCP, stack.TCP_DEFER_ACCEPT, 2), 0)
+		p.is("set another", l.SetOption(stack.SOL_TCP, stack.TCP_NODELAY, 1), errno.ENOPROTOOPT)
+		v, err := l.Option(stack.SOL_TCP, stack.TCP_DEFER_ACCEPT)
+		if p.is("get", err, 0); v != 3 {
+			t.Errorf("%d seconds", v)
+		}
+		for _, wait := range []time.Duration{500 * time.Millisecond, time.Minute} {
+			c, err := p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: addrs[1], Port: 80}, 0)
+			p.is("dial", err, 0)
+			start := time.Now()
+			go func() {
+				time.Sleep(wait)
+				c.Write([]byte("hello"))
+				c.Close()
+			}()
+			d, err := l.Accept()
+			p.is("accept", err, 0)
+			// It comes with the data, or when 1 + 2 s after the SYN-ACK another has made the round trip.
+			p.took("accept", start, min(wait+delay, 3*time.Second+delay))
+			var b [10]byte
+			if n, err := d.Read(b[:]); n != 5 || err != nil {
+				t.Error(n, err)
+			}
+			d.Close()
+		}
+		p.is("close", l.Close(), 0)
+		p.is("set when closed", l.SetOption(stack.SOL_TCP, stack.TCP_DEFER_ACCEPT, 2), ErrClosed)
+	})
+}
+
 // Both ends on one stack, by lo.
 func TestLoopback(t *testing.T) {
 	if !feature.Listen {

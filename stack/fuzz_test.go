@@ -424,6 +424,7 @@ func (z *fuzzRun) listen(port, backlog byte) {
 	}}
 	if z.s.Listen(l, ipv4.Endpoint{Port: 80 + uint16(port&1)}, int(backlog&7)) == nil {
 		z.listener = l
+		l.SetOption(SOL_TCP, TCP_DEFER_ACCEPT, int(backlog>>5))
 	}
 }
 

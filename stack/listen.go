@@ -25,7 +25,8 @@ type Listener struct {
 	stack   *Stack
 	local   ipv4.Endpoint
 	backlog int
-	half    int // in SYN-RECEIVED
+	half    int   // in SYN-RECEIVED
+	defers  uint8 // TCP_DEFER_ACCEPT, in retransmissions
 	queue   []*TCB
 	cookies pkt.Time // feature syncookies: until when ACKs may bring one back
 }
@@ -186,6 +187,7 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 		s.tcp.removeTimeWait(t)
 	}
 	c.Conn.Accept(s.now, seg, local, remote, c.pathMSS(), iss, off)
+	c.Conn.Defer(l.defers)
 	s.begin(l, c)
 	return ipv4.DropNone, false
 }

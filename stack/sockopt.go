@@ -36,6 +36,7 @@ const (
 	TCP_KEEPCNT       = 6
 	TCP_SYNCNT        = 7  // 1 to 127
 	TCP_LINGER2       = 8  // seconds, up to 120; negative: none
+	TCP_DEFER_ACCEPT  = 9  // seconds, a Listener's
 	TCP_WINDOW_CLAMP  = 10 // bytes
 	TCP_QUICKACK      = 12
 	TCP_USER_TIMEOUT  = 18 // milliseconds

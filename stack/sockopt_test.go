@@ -67,11 +67,18 @@ func TestOptionsAsKernel(t *testing.T) {
 	h := newHost(t, 1)
 	c := new(Conn)
 	c.Init(h.s)
-	for _, k := range []struct {
+	kinds := []struct {
 		typ  int
 		list []option
 		ours sockopts
-	}{{syscall.SOCK_STREAM, stream, c}, {syscall.SOCK_DGRAM, dgram, h.udp(ipv4.Endpoint{})}} {
+	}{{syscall.SOCK_STREAM, stream, c}, {syscall.SOCK_DGRAM, dgram, h.udp(ipv4.Endpoint{})}}
+	if feature.Listen {
+		kinds = append(kinds, kinds[0])
+		kinds[2].list = []option{{SOL_TCP, TCP_DEFER_ACCEPT, 0, true}, {SOL_TCP, 999, 0, true}, {99, 1, 0, true}}
+		kinds[2].ours = new(Listener)
+		values = append(values, 10, 63, 64, 247, 248, 14526, 14527)
+	}
+	for _, k := range kinds {
 		fd, err := syscall.Socket(syscall.AF_INET, k.typ, 0)
 		if err != nil {
 			t.Skip("no socket of the kernel's to compare with: ", err)

@@ -188,7 +188,7 @@ type Conn struct {
 	events Events
 
 	retries uint8                  // timeouts since the last ACK of new data: the backoff
-	probes  uint8                  // window probes since the peer was last heard
+	probes  uint8                  // window probes since the peer was last heard; see Defer
 	frto    [feature.LenFRTO]uint8 // what F-RTO waits for
 	ecn     [feature.LenECN]uint8  // ecnOK and so on
 

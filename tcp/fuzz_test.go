@@ -667,6 +667,9 @@ func runPair(t *testing.T, s *source) {
 		}
 		if c.state == Closed && i == 1 && seg.Flags&(SYN|ACK|RST) == SYN && c.local.Port == 0 {
 			c.Accept(now, &seg, z, a, 1460, 0x7fff_ff00, 9)
+			if feature.Listen && strip&8 != 0 {
+				c.Defer(strip >> 4)
+			}
 			return
 		}
 		m[i].logf("    <-- %s %d(%d) ack %d win %d", flagString(seg.Flags), seg.Seq, len(seg.Payload), seg.Ack, seg.Wnd)

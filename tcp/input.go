@@ -68,6 +68,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		if !before(c.snd.una, s.Ack) || before(c.snd.nxt, s.Ack) {
 			return ipv4.DropTCPACK, true
 		}
+		if feature.Listen && c.probes != 0 && c.defers(now, s) {
+			return ipv4.DropNone, false
+		}
 		c.synAcked(now, s)
 		c.snd.wl1 = s.Seq - 1 // the window of this segment counts
 	}
@@ -129,7 +132,9 @@ func (c *Conn) inputSynSent(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) 
 
 // synAcked takes the acknowledgment of our SYN.
 func (c *Conn) synAcked(now pkt.Time, s *Segment) {
-	if c.flags&flagTiming != 0 {
+	if feature.Listen && c.probes&deferAcked != 0 {
+		c.deferSample()
+	} else if c.flags&flagTiming != 0 {
 		c.flags &^= flagTiming
 		c.rtt.sample(sinceUs(now, c.rtt.at))
 	} else if feature.Timestamps && c.flags&flagTS != 0 && s.HasTS {

@@ -111,6 +111,10 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	if u := pkt.Time(c.Options.UserTimeout) * pkt.Millisecond; u != 0 && t.firstRtx+u > now {
 		t.rtxAt = min(t.rtxAt, t.firstRtx+u) // on time, not when the next retransmission is due
 	}
+	if feature.Listen && c.state == SynReceived && c.probes&deferAcked != 0 {
+		c.deferTimeout()
+		return
+	}
 	c.flags &^= flagTiming // Karn: no sample from what is sent twice
 	if c.state == SynSent || c.state == SynReceived {
 		c.flags |= flagSynPending | flagSynLost
@@ -141,6 +145,9 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 		limit = c.env.SynRetries
 		if feature.TCPOpts {
 			limit = c.SynRetries()
+		}
+		if feature.Listen && c.probes&deferAcked != 0 {
+			limit = max(limit, c.probes&^deferAcked)
 		}
 	case c.flags&flagOrphan != 0:
 		limit = c.env.OrphanRetries

@@ -98,7 +98,8 @@ const (
 	// line (RFC 9293; in full).
 	Urgent = tags.Urgent
 
-	// Listen: passive open: Listen, Accept, backlog (RFC 9293; in full).
+	// Listen: passive open: Listen, Accept, backlog, TCP_DEFER_ACCEPT (RFC 9293;
+	// in full).
 	Listen = tags.Listen
 
 	// ACD: address conflict detection (RFC 5227; in full).

@@ -62,6 +62,39 @@ func needListen(t testing.TB) {
 	}
 }
 
+// A listener that defers hands out what has data.
+func TestSetDeferAccept(t *testing.T) {
+	needListen(t)
+	a, b := newPair(t, emu.Config{})
+	l, err := b.Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.(*gonet.Listener).SetDeferAccept(60); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := a.Dial("tcp", "198.18.0.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	c, err := a.Dial("tcp", "198.18.0.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Write([]byte("x"))
+	d, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if d.RemoteAddr().String() != c.LocalAddr().String() {
+		t.Errorf("accepted %v, which is silent, not %v", d.RemoteAddr(), c.LocalAddr())
+	}
+}
+
 // An http.Client and an http.Server, a hundred connections at a time.
 func TestHTTP(t *testing.T) {
 	needListen(t)

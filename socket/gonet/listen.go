@@ -49,6 +49,12 @@ func (l *Listener) Close() error { return l.fail("close", l.sock().Close()) }
 // Addr implements net.Listener: a *net.TCPAddr.
 func (l *Listener) Addr() net.Addr { return tcpAddr(l.sock().Local()) }
 
+// SetDeferAccept makes Accept return connections only once data has arrived, or when that has
+// taken so many seconds; 0 is off (TCP_DEFER_ACCEPT: see stack.Listener.SetOption).
+func (l *Listener) SetDeferAccept(seconds int) error {
+	return l.fail("set", l.sock().SetOption(stack.SOL_TCP, stack.TCP_DEFER_ACCEPT, seconds))
+}
+
 // SetDeadline makes Accept fail from t on.
 func (l *Listener) SetDeadline(t time.Time) error {
 	s := l.sock()

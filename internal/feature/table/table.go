@@ -61,7 +61,7 @@ var Rows = [...]Row{
 	{"ecn", "ECN", F, "congestion is marked and answered instead of lost, in TCP and in reassembly", "R", "RFC 3168", ""},
 	{"plpmtud", "PLPMTUD", F, "path MTU by probing, where routers drop what is too large and say nothing", "R", "RFC 4821", ""},
 	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
-	{"listen", "Listen", F, "passive open: Listen, Accept, backlog", "K", "RFC 9293", ""},
+	{"listen", "Listen", F, "passive open: Listen, Accept, backlog, TCP_DEFER_ACCEPT", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
 	{"bigtables", "BigTables", F, "tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8 in minimal", "K", "", ""},
 	{"syncookies", "SynCookies", F, "SYN cookies where the backlog is full of half open connections", "R", "RFC 4987", "listen"},
