@@ -164,7 +164,9 @@ func (b *Bonsai) sysctl(cfg *stack.Config, s Sysctl) error {
 		return fixed(n[0] == 60)
 	case "net.ipv4.tcp_rfc1337", "net.ipv4.tcp_slow_start_after_idle":
 		return fixed(n[0] == 1)
-	case "net.ipv4.tcp_mtu_probing", "net.ipv4.tcp_fastopen":
+	case "net.ipv4.tcp_mtu_probing":
+		return fixed(n[0] < 2 && feature.PLPMTUD == (n[0] == 1))
+	case "net.ipv4.tcp_fastopen":
 		return fixed(n[0] == 0)
 	default:
 		return unsupported("sysctl %s is not known", s.Name)

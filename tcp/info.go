@@ -39,7 +39,7 @@ type Info struct {
 	RcvWnd       uint32 // bytes: what is left of ours
 	NotSent      uint32 // bytes written and not sent
 
-	Lost      uint32 // segments thought to be lost, and not sent again yet
+	Lost      uint32 // segments thought to be lost and not acknowledged since; without feature tcpinfo, nor sent again
 	Retrans   uint32 // segments in flight that were sent again
 	MinRTT    uint32 // the least of late (feature rack), else 0
 	Delivered uint32 // segments that the peer has, for full ones
@@ -104,6 +104,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 			i.Lost = (sackOf(c).lost + mss - 1) / mss
 			if feature.TCPInfo {
 				i.Retrans = (sackOf(c).resentBytes() + mss - 1) / mss
+				i.Lost += i.Retrans // until they are acknowledged, as Linux counts
 			}
 			if feature.RACK {
 				i.MinRTT = sackOf(c).rack.min
