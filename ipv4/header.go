@@ -1,6 +1,7 @@
 package ipv4
 
 import (
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 )
 
@@ -59,7 +60,7 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 	if len(p) < MinHeaderLen {
 		return nil, DropIPShort
 	}
-	w0 := pkt.BigEndian.Uint64(p)
+	w0, w1, w2 := pkt.BigEndian.Uint64(p), pkt.BigEndian.Uint64(p[8:]), pkt.BigEndian.Uint32(p[16:])
 	hlen := int(w0>>54) & 0x3c
 	total := int(w0>>32) & 0xffff
 	switch {
@@ -71,13 +72,13 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 		d = DropIPHeaderLen
 	case total > len(p):
 		d = DropIPTotalLen
-	case pkt.Checksum(pkt.Sum(0, p[:hlen])) != 0:
+	case feature.FastSum && pkt.Checksum(headerSum(p[:hlen], w0, w1, w2)) != 0,
+		!feature.FastSum && pkt.Checksum(pkt.Sum(0, p[:hlen])) != 0:
 		// "A host MUST verify the IP header checksum on every received datagram and
 		// silently discard every datagram that has a bad checksum." RFC 1122 section
 		// 3.2.1.2.
 		d = DropIPChecksum
 	default:
-		w1 := pkt.BigEndian.Uint32(p[8:])
 		h.Src = Addr(p[12:16])
 		h.Dst = Addr(p[16:20])
 		h.TotalLen = uint16(total)
@@ -85,9 +86,9 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 		h.FragOff = uint16(w0) & fragMask << 3
 		h.MF = w0&flagMF != 0
 		h.DF = w0&flagDF != 0
-		h.TTL = uint8(w1 >> 24)
+		h.TTL = uint8(w1 >> 56)
 		h.TOS = uint8(w0 >> 48)
-		h.Proto = uint8(w1 >> 16)
+		h.Proto = uint8(w1 >> 48)
 		h.Options = p[MinHeaderLen:hlen:hlen]
 		return p[hlen:total:total], DropNone
 	}
@@ -106,12 +107,29 @@ func (h *Header) Put(p []byte) {
 	if h.MF {
 		w0 |= flagMF
 	}
-	// Stores as wide as Sum's loads, which would have to wait for narrower ones.
+	w1, w2 := uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src.Uint32()), h.Dst.Uint32()
+	if feature.FastSum {
+		copy(p[MinHeaderLen:], h.Options)
+		w1 |= uint64(pkt.Checksum(headerSum(p, w0, w1, w2))) << 32
+	}
 	pkt.BigEndian.PutUint64(p, w0)
-	pkt.BigEndian.PutUint64(p[8:], uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src.Uint32()))
-	copy(p[16:20], h.Dst[:])
-	copy(p[20:], h.Options)
-	pkt.BigEndian.PutUint16(p[10:], pkt.Checksum(pkt.Sum(0, p)))
+	pkt.BigEndian.PutUint64(p[8:], w1)
+	pkt.BigEndian.PutUint32(p[16:], w2)
+	if !feature.FastSum {
+		copy(p[MinHeaderLen:], h.Options)
+		pkt.BigEndian.PutUint16(p[10:], pkt.Checksum(pkt.Sum(0, p)))
+	}
+}
+
+// headerSum is pkt.Sum of the header in p, whose first 20 bytes are w0, w1 and w2: mostly
+// that is all of it.
+func headerSum(p []byte, w0, w1 uint64, w2 uint32) uint32 {
+	acc := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
+	sum := uint32(acc>>32) + uint32(acc>>16)&0xffff + uint32(acc)&0xffff
+	if len(p) > MinHeaderLen {
+		sum += pkt.Sum(0, p[MinHeaderLen:])
+	}
+	return sum
 }
 
 // PseudoSum returns the partial checksum over the pseudo header that TCP and

@@ -2,13 +2,13 @@
 
 package pkt
 
-// sumBlocks adds up n bytes at p as little-endian 16-bit words; n is a multiple of
-// 32, 32 at least and 65,536 at most.
+// sumBytes adds up n bytes at p, 65,535 at most, as 16-bit words in network byte order and
+// folds the sum to 16 bits.
 //
 //go:noescape
-func sumBlocks(p *byte, n int) uint32
+func sumBytes(p *byte, n int) uint32
 
-// copySumBlocks is sumBlocks over what it copies from src to dst.
+// copySum is sumBytes over what it copies from src to dst.
 //
 //go:noescape
-func copySumBlocks(dst, src *byte, n int) uint32
+func copySum(dst, src *byte, n int) uint32
