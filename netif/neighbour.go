@@ -94,8 +94,7 @@ type Neighbours struct {
 	buckets [1 << hashBits]*Neighbour
 	n       int
 	rand    uint64
-	due     Time // no timer ends before it
-	armed   bool // a timer runs: due counts
+	due     Time // no timer ends before it; Never: none runs
 }
 
 const hashBits = 3 * feature.Profile // 1, 8 or 64 lists
@@ -237,9 +236,7 @@ func (n *Neighbour) outputSlow(now Time) bool {
 //go:noinline
 func (n *Neighbour) enter(s State, at Time) {
 	n.State, n.timer, n.probes = s, at, 0
-	if t := n.table; !t.armed || at < t.due {
-		t.due, t.armed = at, true
-	}
+	n.table.due = min(n.table.due, at)
 }
 
 // Hold keeps b, a packet for n without its Ethernet header, until n is resolved
@@ -357,15 +354,12 @@ const (
 	ActFail                    // n did not answer: dispose of n.Take and report
 )
 
+// Due returns when to call Poll, at the latest: Never, if no timer runs.
+func (t *Neighbours) Due() Time { return t.due }
+
 // Poll returns one thing that is due, to be called until it returns ActNone,
 // and then with when to call again: Never, if no timer runs.
 func (t *Neighbours) Poll(now Time) (act Action, n *Neighbour, next Time) {
-	if !t.armed {
-		return ActNone, nil, pkt.Never
-	}
-	if now < t.due {
-		return ActNone, nil, t.due
-	}
 	next = pkt.Never
 	for _, n := range t.buckets {
 		for ; n != nil; n = n.next {
@@ -378,7 +372,7 @@ func (t *Neighbours) Poll(now Time) (act Action, n *Neighbour, next Time) {
 			next = min(next, n.timer)
 		}
 	}
-	t.due, t.armed = next, next != pkt.Never
+	t.due = next
 	return ActNone, nil, next
 }
 

@@ -213,6 +213,13 @@ func (s *Stack) sendIP(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
 func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 	ifc := p.ifc(s)
 	switch {
+	case p.neigh != nil:
+		if p.neigh.Output(s.now) {
+			s.sendTo(ifc, p.neigh, b)
+		} else if old := p.neigh.Hold(s.now, b); old != nil {
+			s.drop(ipv4.DropNeighbour)
+			s.pool.Put(old)
+		}
 	case ifc.Dev == nil:
 		ifc.Stats.TxPackets++
 		ifc.Stats.TxBytes += uint64(b.Len())
@@ -222,20 +229,13 @@ func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 			return
 		}
 		s.loop = append(s.loop, b)
-	case p.neigh == nil:
+	default:
 		mac := netif.BroadcastMAC
 		if dst.IsMulticast() { // RFC 1112 section 6.4
 			mac = netif.MAC{0x01, 0x00, 0x5e, dst[1] & 0x7f, dst[2], dst[3]}
 		}
 		netif.PutEthernet(b, &mac, &ifc.HW, netif.EtherTypeIPv4)
 		s.transmit(ifc, b)
-	case p.neigh.Output(s.now):
-		s.sendTo(ifc, p.neigh, b)
-	default:
-		if old := p.neigh.Hold(s.now, b); old != nil {
-			s.drop(ipv4.DropNeighbour)
-			s.pool.Put(old)
-		}
 	}
 }
 
@@ -274,9 +274,6 @@ func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
 // flush gives the device what is queued for it and takes the buffers that it
 // gives back.
 func (s *Stack) flush(ifc *netif.Interface) {
-	if len(ifc.Out) == 0 {
-		return
-	}
 	if ifc.Dev.Send(ifc.Out) != nil {
 		ifc.Stats.TxErrors++
 		s.drop(ipv4.DropDevice)
@@ -296,6 +293,13 @@ func (s *Stack) pollNeighbours() (next pkt.Time) {
 		if ifc.Dev == nil {
 			continue
 		}
+		if feature.ACD && ifc.ACD != nil {
+			next = min(next, s.pollACD(ifc))
+		}
+		if at := ifc.Neigh.Due(); at > s.now {
+			next = min(next, at)
+			continue
+		}
 		for {
 			act, n, at := ifc.Neigh.Poll(s.now)
 			if act == netif.ActNone {
@@ -312,9 +316,6 @@ func (s *Stack) pollNeighbours() (next pkt.Time) {
 				dst = &n.HW
 			}
 			s.sendARP(ifc, &a, dst)
-		}
-		if feature.ACD && ifc.ACD != nil {
-			next = min(next, s.pollACD(ifc))
 		}
 	}
 	return next

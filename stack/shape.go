@@ -39,14 +39,14 @@ type stackShape struct {
 	_          int
 	_, _       []byte // seg
 	_          [unsafe.Sizeof(tcp.Segment{}) - 6*pointer]byte
-	_          [8 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to listen, udp
+	_          [9 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to spare, udp
 	_          unsafe.Pointer                              // routes
 	_          [unsafe.Sizeof(route.Table{}) - pointer]byte
 	_          unsafe.Pointer // mem
 	_          [unsafe.Sizeof(pkt.Memory{}) - pointer]byte
 	_, _       []byte            // tcp.buckets, tcp.tw
-	_          [6]unsafe.Pointer // twHead to env.boards
-	_          [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.tcp) - 12*pointer]byte
+	_          [7]unsafe.Pointer // twHead to env.boards
+	_          [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.tcp) - 13*pointer]byte
 }
 
 type timeWaitShape struct {

@@ -131,6 +131,7 @@ type Stack struct {
 	pmtu   unsafe.Pointer // *pmtuTable: feature pmtud, once a path was too narrow
 	raw    unsafe.Pointer // *rawTable: feature rawsock, once there is one
 	listen unsafe.Pointer // *listenTable: feature listen, once there is one
+	spare  *pkt.Buf       // of the pool, for the next segment: not every connection asked has one
 	udp    udpTable
 	routes route.Table
 	mem    pkt.Memory // of the sockets' queues
@@ -209,6 +210,7 @@ func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err er
 	s.addInterface(ifc)
 	if need := netif.EthernetHeaderLen + dev.MTU(); need > s.pool.Size() || ifindex == 2 && s.tcp.n == 0 {
 		s.pool.Init(need, poolKeep)
+		s.spare = nil
 		s.routes.Touch() // lo's MTU follows it
 	}
 	return ifindex, nil
@@ -273,7 +275,9 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 	}
 	next = min(next, s.tcp.pollTimeWait(now), s.nextTimer())
 	for _, ifc := range s.ifaces {
-		s.flush(ifc)
+		if len(ifc.Out) > 0 {
+			s.flush(ifc)
+		}
 	}
 	return next
 }

@@ -20,6 +20,7 @@ type tcpTable struct {
 	tw      []*timeWait // likewise
 	twHead  *timeWait   // by age, the oldest first
 	twTail  *timeWait
+	hit     *Conn // that lookup found last
 	env     tcp.Env
 
 	key      tcp.Secret
@@ -78,9 +79,15 @@ func (t *tcpTable) bucket(local, remote ipv4.Endpoint) **Conn {
 
 //go:noinline
 func (t *tcpTable) lookup(local, remote ipv4.Endpoint) *Conn {
+	if c := t.hit; hashed && c != nil && c.Local() == local && c.Remote() == remote {
+		return c
+	}
 	c := *t.bucket(local, remote)
 	for c != nil && (c.Local() != local || c.Remote() != remote) {
 		c = c.hash
+	}
+	if hashed && c != nil {
+		t.hit = c
 	}
 	return c
 }
@@ -116,7 +123,7 @@ func (t *tcpTable) remove(s *Stack, c *Conn) {
 		p = &(*p).hash
 	}
 	*p = c.hash
-	c.hash = nil
+	c.hash, t.hit = nil, nil
 	t.n--
 	if c.is&isOrphan != 0 {
 		t.orphans--

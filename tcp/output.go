@@ -61,6 +61,14 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 	return false
 }
 
+// Sent reports whether there is nothing left to send for sure, so that Output need not be
+// asked again.
+func (c *Conn) Sent() bool {
+	s := &c.snd
+	return s.end == s.nxt && s.rtx == s.rtxEnd && c.rcv.acks == 0 && c.state == Established &&
+		c.flags&(flagReset|flagProbe|flagTLPSend) == 0 && !(c.selective() && sackOf(c).lost > 0)
+}
+
 // outputSyn sends our SYN, first or again, with the options in Linux's order.
 func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 	if c.flags&flagSynPending == 0 {
