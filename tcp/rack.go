@@ -105,13 +105,15 @@ func (c *Conn) rackAck(now pkt.Time, n uint32) {
 	}
 	// Without a gap, what was sent first has arrived first.
 	if st.sacked == 0 && (st.delivered == 0 || c.flags&(flagRecovery|flagLoss) == 0) {
-		c.armProbe(now)
+		if n > 0 { // a peer that sends data all the time must not put it off
+			c.armProbe(now)
+		}
 		return
 	}
 	if wait := k.detect(now, c); wait > 0 && now+wait < c.timer.rtxAt {
 		c.timer.rtxAt = now + wait
 		c.flags = c.flags&^flagPersist&^flagTLP | flagReo
-	} else {
+	} else if n > 0 {
 		c.armProbe(now)
 	}
 }

@@ -171,6 +171,26 @@ func TestC94ProbeIsNewDataIfThereIsAny(t *testing.T) {
 	d.recv(ACK)
 }
 
+// Section 7.2 has the probe's timer start again for an ACK of something new: not for each segment
+// of a peer that sends all the time, which would put the probe, and with it the RTO, off for as
+// long as it does.
+func TestC94ProbeIsNotPutOffByThePeersData(t *testing.T) {
+	d := withRACK(t, 0)
+	d.burst(4)
+	at := d.c.timer.rtxAt
+	for range 10 {
+		d.advance(15 * ms)
+		d.recv(ACK, ack(seg(0)), octets(10))
+		d.ignore()
+		if got := d.c.timer.rtxAt; got != at {
+			d.failf("probe in %d ms, want %d", (got-d.now)/ms, (at-d.now)/ms)
+		}
+	}
+	d.wantAfter(52*ms, "the probe", PSH|ACK, seq(seg(3)), octets(1460))
+	d.recv(ACK, ack(seg(4)))
+	d.ignore()
+}
+
 // Section 7.4.2: an ACK beyond the probe without a D-SACK says that the probe has
 // repaired a loss, which is answered as any other; with one, nothing was lost.
 func TestC94EndOfAProbe(t *testing.T) {
