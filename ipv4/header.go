@@ -95,6 +95,22 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 	return nil, d
 }
 
+// Plain returns the length of the packet in front of p and its type of service if its header
+// has no options, is good and of protocol proto, and it is no fragment: else Parse tells.
+func Plain(p []byte, proto uint8) (n int, tos uint8) {
+	if len(p) < MinHeaderLen {
+		return 0, 0
+	}
+	w0, w1, w2 := pkt.BigEndian.Uint64(p), pkt.BigEndian.Uint64(p[8:]), pkt.BigEndian.Uint32(p[16:])
+	if n = int(w0>>32) & 0xffff; n < MinHeaderLen || n > len(p) {
+		return 0, 0
+	}
+	if w0>>56 != 0x45 || w0&(flagMF|fragMask) != 0 || uint8(w1>>48) != proto || pkt.Checksum(sumWords(w0, w1, w2)) != 0 {
+		return 0, 0
+	}
+	return n, uint8(w0 >> 48)
+}
+
 // Put writes the header with its options and its checksum into the first
 // h.HeaderLen() bytes of p. It panics when p is shorter.
 func (h *Header) Put(p []byte) {
@@ -124,12 +140,16 @@ func (h *Header) Put(p []byte) {
 // headerSum is pkt.Sum of the header in p, whose first 20 bytes are w0, w1 and w2: mostly
 // that is all of it.
 func headerSum(p []byte, w0, w1 uint64, w2 uint32) uint32 {
-	acc := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
-	sum := uint32(acc>>32) + uint32(acc>>16)&0xffff + uint32(acc)&0xffff
+	sum := sumWords(w0, w1, w2)
 	if len(p) > MinHeaderLen {
 		sum += pkt.Sum(0, p[MinHeaderLen:])
 	}
 	return sum
+}
+
+func sumWords(w0, w1 uint64, w2 uint32) uint32 {
+	acc := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(w2)
+	return uint32(acc>>32) + uint32(acc>>16)&0xffff + uint32(acc)&0xffff
 }
 
 // PseudoSum returns the partial checksum over the pseudo header that TCP and

@@ -72,12 +72,16 @@ func (e Ethernet) Src() MAC { return MAC(e[6:12]) }
 // Type returns the EtherType.
 func (e Ethernet) Type() uint16 { return pkt.BigEndian.Uint16(e[12:14]) }
 
+// Put writes the header.
+func (e Ethernet) Put(dst, src *MAC, etherType uint16) {
+	copy(e[0:6], dst[:])
+	copy(e[6:12], src[:])
+	pkt.BigEndian.PutUint16(e[12:14], etherType)
+}
+
 // PutEthernet puts an Ethernet header in front of the frame in b.
 //
 //go:noinline
 func PutEthernet(b *pkt.Buf, dst, src *MAC, etherType uint16) {
-	h := b.Prepend(EthernetHeaderLen)
-	copy(h[0:6], dst[:])
-	copy(h[6:12], src[:])
-	pkt.BigEndian.PutUint16(h[12:14], etherType)
+	Ethernet(b.Prepend(EthernetHeaderLen)).Put(dst, src, etherType)
 }

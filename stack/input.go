@@ -17,7 +17,14 @@ func (s *Stack) Input(now pkt.Time, ifindex int, frames []*netif.Buf) {
 	if feature.Pcap && ifc.Capture != nil {
 		captureBatch(now, ifc.Capture, frames)
 	}
-	for _, b := range frames {
+	for i := 0; i < len(frames); i++ {
+		if feature.FastPath {
+			if n := s.predicted(ifc, frames[i:]); n > 0 {
+				i += n - 1
+				continue
+			}
+		}
+		b := frames[i]
 		if d := s.inputFrame(ifc, b.Bytes()); d != ipv4.DropNone {
 			s.drop(d)
 			ifc.Stats.RxDropped++

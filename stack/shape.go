@@ -39,8 +39,8 @@ type stackShape struct {
 	_          int
 	_, _       []byte // seg
 	_          [unsafe.Sizeof(tcp.Segment{}) - 6*pointer]byte
-	_          [9 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to spare, udp
-	_          unsafe.Pointer                              // routes
+	_          [10 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to spare, udp
+	_          unsafe.Pointer                               // routes
 	_          [unsafe.Sizeof(route.Table{}) - pointer]byte
 	_          unsafe.Pointer // mem
 	_          [unsafe.Sizeof(pkt.Memory{}) - pointer]byte

@@ -131,6 +131,7 @@ type Stack struct {
 	pmtu   unsafe.Pointer // *pmtuTable: feature pmtud, once a path was too narrow
 	raw    unsafe.Pointer // *rawTable: feature rawsock, once there is one
 	listen unsafe.Pointer // *listenTable: feature listen, once there is one
+	train  unsafe.Pointer // *trainState: feature fastpath, once there was one
 	spare  *pkt.Buf       // of the pool, for the next segment: not every connection asked has one
 	udp    udpTable
 	routes route.Table

@@ -239,6 +239,9 @@ func (s *Stack) output(c *Conn) {
 	}
 	for c.Conn.Output(s.now, b) {
 		s.sendSegment(c, b)
+		if feature.FastPath {
+			s.sendTrain(c)
+		}
 		b = s.pool.Get()
 		if c.Conn.Sent() {
 			break
@@ -294,6 +297,18 @@ func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
 	}
 }
 
+// progress follows a segment for c, whose snd.una was una.
+func (s *Stack) progress(c *Conn, una uint32) {
+	// "Advice from the transport layer" that the neighbour forwards: no need to ask it
+	// (RFC 1122 section 2.3.2.1; Linux's dst_confirm).
+	if n := c.path.neigh; n != nil && n.State&(netif.StateDelay|netif.StateProbe) != 0 && c.Una() != una {
+		n.Confirm(s.now)
+	}
+	if s.touch(c); c.Overdue() || feature.Listen && listenerOf(c) != nil {
+		s.output(c)
+	}
+}
+
 // inputTCP gives a segment to its connection, to one in TIME-WAIT or to a
 // listener; there being none, the sender is told (RFC 9293 section 3.10.7.1).
 func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
@@ -312,14 +327,7 @@ func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 		}
 		una := c.Una()
 		d, reset = c.Conn.Input(s.now, seg)
-		// "Advice from the transport layer" that the neighbour forwards: no need to ask it
-		// (RFC 1122 section 2.3.2.1; Linux's dst_confirm).
-		if n := c.path.neigh; n != nil && n.State&(netif.StateDelay|netif.StateProbe) != 0 && c.Una() != una {
-			n.Confirm(s.now)
-		}
-		if s.touch(c); c.Overdue() || feature.Listen && listenerOf(c) != nil {
-			s.output(c)
-		}
+		s.progress(c, una)
 	} else if t := s.tcp.lookupTimeWait(local, remote); t != nil && !(feature.Listen && s.listen != nil && s.reopen(t, seg)) {
 		b := s.pool.Get()
 		expire := t.ExpireAt

@@ -12,18 +12,53 @@ import (
 func (c *Conn) fillSum(p []byte, hlen int, at uint32) {
 	acc := ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p))
 	acc = pkt.Sum(acc, p[:hlen])
-	odd := false
-	for to := p[hlen:]; len(to) > 0; {
-		from := c.snd.q.seek(at)
-		from = from[:min(len(from), len(to))]
-		s := pkt.CopySum(to, from)
-		if odd { // begins in the middle of a 16-bit word
-			s = uint32(bits.ReverseBytes16(uint16(s)))
-		}
-		acc += s
-		odd = odd != (len(from)&1 != 0)
-		at += uint32(len(from))
-		to = to[len(from):]
+	if len(p) > hlen {
+		acc += c.snd.q.readSum(at, p[hlen:])
 	}
 	pkt.BigEndian.PutUint16(p[16:], pkt.Checksum(acc))
 }
+
+// readSum fills p from position at and returns the sum of it.
+func (q *chain) readSum(at uint32, p []byte) uint32 {
+	if i := at + q.off - q.curAt; i < pkt.ChunkLen && uint32(len(p)) <= pkt.ChunkLen-i {
+		return pkt.CopySum(p, q.cur.Data[i:][:len(p)])
+	}
+	acc, odd := uint32(0), false
+	for len(p) > 0 {
+		from := q.seek(at)
+		n := min(len(from), len(p))
+		s := pkt.CopySum(p, from[:n])
+		if odd {
+			s = swapped(s)
+		}
+		acc += s
+		p = p[n:]
+		at += uint32(n)
+		odd = odd != (n&1 != 0)
+	}
+	return acc
+}
+
+// writeSum copies p to position at, which grow has made room for, and returns the sum of it.
+func (q *chain) writeSum(at uint32, p []byte) uint32 {
+	if i := at + q.off - q.curAt; i < pkt.ChunkLen && uint32(len(p)) <= pkt.ChunkLen-i {
+		return pkt.CopySum(q.cur.Data[i:], p)
+	}
+	acc, odd := uint32(0), false
+	for len(p) > 0 {
+		to := q.seek(at)
+		n := min(len(to), len(p))
+		s := pkt.CopySum(to, p[:n])
+		if odd {
+			s = swapped(s)
+		}
+		acc += s
+		p = p[n:]
+		at += uint32(n)
+		odd = odd != (n&1 != 0)
+	}
+	return acc
+}
+
+// swapped returns the sum of a piece that begins in the middle of a 16-bit word.
+func swapped(s uint32) uint32 { return uint32(bits.ReverseBytes16(uint16(s))) }

@@ -27,7 +27,7 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		return c.inputSynSent(now, s)
 	}
 	if feature.TCPInfo {
-		c.tallyIn(s)
+		c.tallyIn(uint32(len(s.Payload)))
 	}
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		if d := c.checkTimestamps(now, s); d != ipv4.DropNone {

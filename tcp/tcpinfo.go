@@ -53,13 +53,13 @@ func (c *Conn) tallyOut() {
 }
 
 // tallyIn counts a segment that has arrived.
-func (c *Conn) tallyIn(s *Segment) {
-	if c.tally[:][0] == nil && len(s.Payload) == 0 {
+func (c *Conn) tallyIn(n uint32) {
+	if c.tally[:][0] == nil && n == 0 {
 		return
 	}
 	t := tallyOf(c)
 	t.segsIn++
-	if len(s.Payload) > 0 {
+	if n > 0 {
 		t.dataIn++
 	}
 }

@@ -12,15 +12,18 @@ import (
 // appendix A).
 const timestampLen = 12
 
-// pawsIdle is when TS.Recent is no longer trusted, in seconds: a peer's clock of 1 ms
-// turns its sign in 24.8 days (RFC 7323 section 5.5).
-const pawsIdle = 24 * 24 * 3600
+// pawsIdle is when TS.Recent is no longer trusted: a peer's clock of 1 ms turns its sign in
+// 24.8 days (RFC 7323 section 5.5). Its unit is pawsTime's.
+const pawsIdle = uint32(24 * 24 * 3600 * pkt.Second >> 30)
+
+// pawsTime returns now in units of 2^30 ns, which are a little more than a second.
+func pawsTime(now pkt.Time) uint32 { return uint32(now >> 30) }
 
 // timestamps is TS.Recent and the clock of RFC 7323: 1 ms per tick, with an
 // offset of its own for each connection (section 5.4).
 type timestamps struct {
 	recent uint32
-	at     uint32 // second in which recent was set
+	at     uint32 // pawsTime when recent was set
 	offset uint32
 }
 
@@ -66,7 +69,7 @@ func (c *Conn) negotiateTimestamps(now pkt.Time, s *Segment) {
 		return
 	}
 	t := timestampsOf(c)
-	t.recent, t.at = s.TSVal, uint32(now/pkt.Second)
+	t.recent, t.at = s.TSVal, pawsTime(now)
 }
 
 // checkTimestamps is PAWS, RFC 7323 section 5.3, R1: "If there is a Timestamps
@@ -87,7 +90,7 @@ func (c *Conn) checkTimestamps(now pkt.Time, s *Segment) ipv4.Drop {
 	}
 	t := timestampsOf(c)
 	if before(s.TSVal, t.recent) {
-		if uint32(now/pkt.Second)-t.at < pawsIdle {
+		if pawsTime(now)-t.at < pawsIdle {
 			if len(s.Payload) > 0 || s.Flags&(SYN|FIN) != 0 {
 				c.challenge(now)
 			}
@@ -102,6 +105,6 @@ func (c *Conn) checkTimestamps(now pkt.Time, s *Segment) ipv4.Drop {
 // then SEG.TSval is copied to TS.Recent" (RFC 7323 section 4.3).
 func (t *timestamps) update(now pkt.Time, s *Segment, lastAck uint32) {
 	if !before(s.TSVal, t.recent) && beforeEq(s.Seq, lastAck) {
-		t.recent, t.at = s.TSVal, uint32(now/pkt.Second)
+		t.recent, t.at = s.TSVal, pawsTime(now)
 	}
 }

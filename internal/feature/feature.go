@@ -74,6 +74,10 @@ const (
 	// full).
 	FastSum = tags.FastSum
 
+	// FastPath: header prediction and trains: segments of a flow that go as
+	// expected take a short way (in full; needs fastsum).
+	FastPath = tags.FastPath
+
 	// HyStart: slow start that ends when the round trip grows: HyStart++ (RFC
 	// 9406; in full; needs rack).
 	HyStart = tags.HyStart
@@ -140,6 +144,7 @@ const (
 	LenEthtool       = tags.LenEthtool
 	LenPcap          = tags.LenPcap
 	LenFastSum       = tags.LenFastSum
+	LenFastPath      = tags.LenFastPath
 	LenHyStart       = tags.LenHyStart
 	LenFRTO          = tags.LenFRTO
 	LenPacing        = tags.LenPacing
@@ -187,6 +192,8 @@ func On(name string) bool {
 		return Pcap
 	case "fastsum":
 		return FastSum
+	case "fastpath":
+		return FastPath
 	case "hystart":
 		return HyStart
 	case "frto":

@@ -1,0 +1,127 @@
+package stack
+
+import (
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/tcp"
+)
+
+// predicted takes as many of the frames as bring a connection, the same one, the segments that
+// were to be expected, and have nothing unusual in their headers. It returns their number: of
+// the next, inputFrame has to take a look. It asks all that inputFrame, inputIP and inputTCP would,
+// or what implies it.
+func (s *Stack) predicted(ifc *netif.Interface, frames []*netif.Buf) int {
+	const headers = netif.EthernetHeaderLen + ipv4.MinHeaderLen
+	f := frames[0].Bytes()
+	if len(f) < headers+20 || !ifc.IsUp() || s.raw != nil {
+		return 0
+	}
+	eth := netif.Ethernet(f)
+	if eth.Dst() != ifc.HW || eth.Type() != netif.EtherTypeIPv4 {
+		return 0
+	}
+	n, tos := ipv4.Plain(f[netif.EthernetHeaderLen:], ipv4.ProtoTCP)
+	if n < ipv4.MinHeaderLen+20 {
+		return 0
+	}
+	n += netif.EthernetHeaderLen
+	src := ipv4.Endpoint{Addr: ipv4.Addr(f[26:30]), Port: pkt.BigEndian.Uint16(f[headers:])}
+	dst := ipv4.Endpoint{Addr: ipv4.Addr(f[30:34]), Port: pkt.BigEndian.Uint16(f[headers+2:])}
+	c := s.tcp.hit
+	if c == nil || c.Local() != dst || c.Remote() != src {
+		c = s.tcp.lookup(dst, src)
+	}
+	// That its path counts says that the addresses do: they are ours and another host's.
+	if c == nil || c.path.neigh == nil || !c.path.valid(s) || feature.Listen && listenerOf(c) != nil {
+		return 0
+	}
+	if feature.ECN {
+		s.seg.ECN = tos & 3
+	}
+	una := c.Una()
+	k := 0
+	for c.Conn.Predicted(s.now, f[headers:n], &s.seg) {
+	next:
+		ifc.Stats.RxPackets++
+		ifc.Stats.RxBytes += uint64(len(f))
+		if k++; k == len(frames) || c.Overdue() {
+			break
+		}
+		// Up to the ports all may be as in the frame before: then it is as good.
+		g := frames[k].Bytes()
+		if len(g) != len(f) || !sameHeaders(g, f) {
+			break
+		}
+		prev := f[headers:n]
+		f = g
+		if c.Conn.Follows(s.now, f[headers:n], prev) {
+			goto next
+		}
+	}
+	if k > 0 {
+		s.progress(c, una)
+	}
+	return k
+}
+
+// sameHeaders reports whether two frames are the same from Ethernet's header to the TCP ports.
+func sameHeaders(f, g []byte) bool {
+	f, g = f[:38], g[:38]
+	le := pkt.LittleEndian
+	return le.Uint64(f) == le.Uint64(g) && le.Uint64(f[8:]) == le.Uint64(g[8:]) && le.Uint64(f[16:]) == le.Uint64(g[16:]) &&
+		le.Uint64(f[24:]) == le.Uint64(g[24:]) && le.Uint64(f[30:]) == le.Uint64(g[30:])
+}
+
+// trainState is what sendTrain works with.
+type trainState struct {
+	tcp.Train
+	head [trainHeader]byte // of the frames
+}
+
+const trainHeader = netif.EthernetHeaderLen + ipv4.MinHeaderLen + tcp.TrainHeader
+
+func trainOf(s *Stack) *trainState {
+	if s.train == nil {
+		s.train = unsafe.Pointer(new(trainState))
+	}
+	return (*trainState)(s.train)
+}
+
+// sendTrain sends all the full segments at once that c may send behind the one that it has just
+// sent: the headers of the packets are the same, but for TCP's sequence number.
+func (s *Stack) sendTrain(c *Conn) {
+	p := &c.path
+	n := p.neigh
+	if n == nil || !p.valid(s) || !c.dontFragment() || !n.Output(s.now) {
+		return
+	}
+	ifc := p.ifc(s)
+	if !ifc.IsUp() || feature.Pcap && ifc.Capture != nil {
+		return
+	}
+	t := trainOf(s)
+	const ip, payload = netif.EthernetHeaderLen, netif.EthernetHeaderLen + ipv4.MinHeaderLen
+	if !c.Conn.Depart(s.now, &t.Train, t.head[payload:]) {
+		return
+	}
+	netif.Ethernet(t.head[:ip]).Put(&n.HW, &ifc.HW, netif.EtherTypeIPv4)
+	(&ipv4.Header{
+		Src: c.Local().Addr, Dst: c.Remote().Addr, Proto: ipv4.ProtoTCP, TotalLen: uint16(ipv4.MinHeaderLen + t.Size),
+		TTL: c.Options.TTL, TOS: c.Options.TOS, DF: true,
+	}).Put(t.head[ip:])
+	for range t.Len {
+		b := s.pool.Get()
+		f := b.Append(payload + t.Size)
+		*(*[trainHeader]byte)(f) = t.head // without timestamps the data begins in it
+		c.Conn.Next(&t.Train, f[payload:])
+		if ifc.Out = append(ifc.Out, b); len(ifc.Out) == cap(ifc.Out) {
+			s.flush(ifc)
+		}
+	}
+	ifc.Stats.TxPackets += uint64(t.Len)
+	ifc.Stats.TxBytes += uint64(t.Len * (payload + t.Size))
+}

@@ -1,0 +1,273 @@
+package tcp
+
+import (
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/ipv4"
+)
+
+// Nothing in this file is a rule of its own: it does what Input and Output do, in less, where a
+// connection is in the state that most are in most of the time. TestFastPathIsNoOther compares
+// the two.
+
+// plainFlags are those of a connection of which nothing unusual is to be expected.
+const plainFlags = flagActive | flagWScale | flagTS | flagSACK | flagNoDelay | flagCork | flagTiming | flagTLP |
+	flagCwndLimited | flagWantWrite | flagRcvLocked | flagSndLocked | flagReordering
+
+// plain reports whether c is established, with nothing lost, out of order or about to close.
+func (c *Conn) plain() bool {
+	if c.state != Established || c.flags&^plainFlags != 0 || c.retries != 0 {
+		return false
+	}
+	if x := c.rcv.ooo; x != nil && (x.n != 0 || x.report.dup.lo != x.report.dup.hi) {
+		return false
+	}
+	if c.selective() && (sackOf(c).sacked|sackOf(c).lost != 0 || sackOf(c).plain != 0) {
+		return false
+	}
+	return !(feature.FRTO && c.frto[:][0] != frtoNone && c.frto[:][0] != frtoIdle ||
+		feature.ECN && c.ecn[:][0]&^ecnOK != 0 || feature.PLPMTUD && c.snd.q.hole[:][0] != 0)
+}
+
+// Predicted is header prediction (Van Jacobson, "4BSD TCP header prediction", 1990): it takes
+// the segment in p, which has not been looked at, if that is good and the next in sequence, or
+// acknowledges data in order, or both. It reports whether it did: else nothing has happened.
+// s is memory for what it reads, with s.ECN set.
+func (c *Conn) Predicted(now pkt.Time, p []byte, s *Segment) bool {
+	if len(p) < minHeaderLen {
+		return false
+	}
+	r, snd := &c.rcv, &c.snd
+	w0, w1 := pkt.BigEndian.Uint64(p), pkt.BigEndian.Uint64(p[8:]) // to the window
+	w2 := uint64(pkt.BigEndian.Uint32(p[16:]))
+	s.Seq, s.Ack = uint32(w0), uint32(w1>>32)
+	acked, wnd := s.Ack-snd.una, uint32(uint16(w1))
+	if s.Seq != r.nxt || acked > snd.nxt-snd.una || wnd == 0 || snd.wnd == 0 {
+		return false
+	}
+	if feature.ECN && s.ECN == ce {
+		return false
+	}
+	// One's complement sums: of all 32-bit words, folded once in the end.
+	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + w2 +
+		uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP + uint64(len(p))
+	hlen := minHeaderLen
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		if hlen += timestampLen; len(p) < hlen || pkt.BigEndian.Uint32(p[minHeaderLen:]) != timestampHeader {
+			return false
+		}
+		s.setTimestamps(p[minHeaderLen+4:])
+		if before(s.TSVal, timestampsOf(c).recent) {
+			return false
+		}
+		sum += timestampHeader + uint64(s.TSVal) + uint64(s.TSEcr)
+	}
+	// The data offset, no reserved bits, and ACK, maybe with PSH.
+	if uint32(w1)>>16&^uint32(PSH) != uint32(hlen)<<10|uint32(ACK) || !c.plain() {
+		return false
+	}
+	n, at := uint32(len(p)-hlen), r.nxt-r.read
+	if acked|n == 0 || n > r.adv-r.nxt || r.q.span < at+n && r.q.grow(c.env.Mem, at+n) < at+n {
+		return false
+	}
+	acc := uint32(sum>>32) + uint32(sum>>16)&0xffff + uint32(sum)&0xffff
+	if n > 0 { // before it is known to be good: there is nothing yet that it could overwrite
+		acc += r.q.writeSum(at, p[hlen:])
+	}
+	if pkt.Checksum(acc) != 0 {
+		c.undoGrow()
+		return false
+	}
+
+	c.timer.lastRcv = ticks(now)
+	c.probes = 0
+	if feature.TCPInfo {
+		c.tallyIn(n)
+	}
+	if feature.Keepalive {
+		keepaliveOf(c).probes = 0
+	}
+	if acked > 0 {
+		c.acknowledged(now, s, acked)
+	}
+	if feature.WScale {
+		wnd <<= snd.wscale
+	}
+	if before(snd.wl1, s.Seq) || snd.wl1 == s.Seq && beforeEq(snd.wl2, s.Ack) {
+		snd.wl1, snd.wl2, snd.wnd = s.Seq, s.Ack, wnd
+		snd.maxWnd = max(snd.maxWnd, wnd)
+	}
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		timestampsOf(c).update(now, s, r.acked)
+	}
+	if n > 0 {
+		r.nxt += n
+		r.mss = max(r.mss, uint16(n))
+		if feature.Autotune {
+			c.tuneReceive(now)
+		}
+		if c.readable() >= max(c.Options.RcvLowat, 1) {
+			c.events |= Readable
+		}
+		c.acknowledge(now)
+	}
+	return true
+}
+
+// undoGrow gives the memory back that was taken for a segment with a wrong checksum.
+func (c *Conn) undoGrow() {
+	if r := &c.rcv; r.nxt == r.read {
+		r.q.clear(c.env.Mem)
+	}
+}
+
+// Follows takes the segment in p, with headers of hlen bytes, if it is the next behind that in
+// prev, which Predicted has just taken, and differs in the data only, and reports whether it did.
+// Of what Predicted does, only what the data changes is left to do.
+func (c *Conn) Follows(now pkt.Time, p, prev []byte) bool {
+	r := &c.rcv
+	if len(p) <= TrainHeader || len(prev) <= TrainHeader {
+		return false
+	}
+	// ACK, data offset, flags but PSH, and window.
+	w0, w1 := pkt.BigEndian.Uint64(p), pkt.BigEndian.Uint64(p[8:])
+	if uint32(w0) != r.nxt || pkt.BigEndian.Uint32(prev[4:]) != c.snd.wl1 || (w1^pkt.BigEndian.Uint64(prev[8:]))&^(uint64(PSH)<<16) != 0 {
+		return false
+	}
+	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(pkt.BigEndian.Uint32(p[16:])) +
+		uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP + uint64(len(p))
+	hlen := minHeaderLen
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		hlen += timestampLen
+		ts := pkt.BigEndian.Uint64(p[minHeaderLen+4:])
+		if ts != pkt.BigEndian.Uint64(prev[minHeaderLen+4:]) || pkt.BigEndian.Uint32(p[minHeaderLen:]) != timestampHeader {
+			return false
+		}
+		sum += timestampHeader + ts>>32 + ts&0xffffffff
+	}
+	n, at := uint32(len(p)-hlen), r.nxt-r.read
+	if n > r.adv-r.nxt || n > uint32(r.mss) || r.q.span < at+n && r.q.grow(c.env.Mem, at+n) < at+n {
+		return false
+	}
+	acc := uint32(sum>>32) + uint32(sum>>16)&0xffff + uint32(sum)&0xffff + r.q.writeSum(at, p[hlen:])
+	if pkt.Checksum(acc) != 0 {
+		c.undoGrow()
+		return false
+	}
+	if feature.TCPInfo {
+		c.tallyIn(n)
+	}
+	c.snd.wl1 = uint32(w0)
+	r.nxt += n
+	if c.readable() >= max(c.Options.RcvLowat, 1) {
+		c.events |= Readable
+	}
+	c.acknowledge(now)
+	return true
+}
+
+// acknowledged is what inputAck does with an acknowledgment of n new bytes.
+func (c *Conn) acknowledged(now pkt.Time, s *Segment, n uint32) {
+	snd := &c.snd
+	sack := c.selective()
+	if sack {
+		st := sackOf(c)
+		st.delivered, st.dsack, st.fack = 0, false, st.high
+		st.acked(now, c, s)
+	}
+	c.ackNew(now, s, n)
+	if !sack {
+		return
+	}
+	if feature.RACK {
+		if k := &sackOf(c).rack; before(k.round, snd.una-1<<30) {
+			k.round = snd.una
+		}
+		c.armProbe(now)
+	}
+	c.cc.recover = maxSeq(c.cc.recover, snd.una-1)
+	c.cc.grow(now, c, n)
+	if snd.una == snd.nxt {
+		sackOf(c).release(c.env)
+	}
+}
+
+// Train is a row of full segments of new data that follow each other at once: all but the
+// sequence number and the checksum of their headers is the same.
+type Train struct {
+	Len  int    // segments
+	Size int    // bytes of each, header included
+	seq  uint32 // of the next
+	at   uint32 // its place in the send queue
+	sum  uint32 // of the header without the sequence number, and of the pseudo header
+	hlen int
+}
+
+// TrainHeader is the length of a Train's TCP header at the most, in bytes.
+const TrainHeader = minHeaderLen + timestampLen
+
+// Depart reports whether two or more full segments may be sent now, without a question that
+// only Output asks, and puts them into t: they are then sent, as far as c knows. The
+// header, of at most TrainHeader bytes, goes into h. It is to be called after Output has
+// returned a segment at the same time.
+func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
+	s, r := &c.snd, &c.rcv
+	mss := uint32(s.mss)
+	flight := s.nxt - s.una
+	queued, room := s.end-s.nxt, s.una+s.wnd-s.nxt
+	// The last segment of what is queued has the PSH bit: it is Output's.
+	if queued <= 2*mss || room < 2*mss || int32(room) < 0 || c.cc.cwnd < flight+2*mss || flight == 0 || !c.plain() {
+		return false
+	}
+	if c.cc.dupacks != 0 || feature.ECN && c.ecn[:][0] != 0 || feature.Pacing && (c.pace[:][0] != nil || c.paceable()) {
+		return false
+	}
+	n := min(queued-1, room, c.cc.cwnd-flight) / mss
+	t.hlen = minHeaderLen
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		t.hlen += timestampLen
+	}
+	h = h[:t.hlen]
+	t.Len, t.Size, t.seq, t.at = int(n), t.hlen+int(mss), s.nxt, s.nxt-s.una
+	putHeader(h, c.local.Port, c.remote.Port, 0, r.nxt, t.hlen, ACK, c.window())
+	if feature.Timestamps && c.flags&flagTS != 0 {
+		timestampsOf(c).put(h[minHeaderLen:], now)
+	}
+	t.sum = pkt.Sum(ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, t.Size), h)
+
+	s.nxt += n * mss
+	s.rtx, s.rtxEnd = s.nxt, s.nxt
+	if feature.TCPOpts && c.flags&flagWantWrite != 0 {
+		c.wakeLow()
+	}
+	if c.selective() {
+		sackOf(c).sent(c.env, now, t.seq, s.nxt)
+	}
+	if c.flags&flagTiming == 0 {
+		c.startTiming(now, t.seq)
+	}
+	if feature.TCPInfo {
+		k := tallyOf(c)
+		k.sent += uint64(n * mss)
+		k.dataOut += n
+		k.segsOut += n
+	}
+	c.timer.lastSent = ticks(now)
+	c.armRetransmit(now)
+	if feature.RACK && c.selective() {
+		c.armProbe(now)
+	}
+	r.acked, r.acks = r.nxt, 0
+	c.timer.ackAt = pkt.Never
+	return true
+}
+
+// Next makes p, which begins with the header that Depart gave, the next segment of t.
+func (c *Conn) Next(t *Train, p []byte) {
+	pkt.BigEndian.PutUint32(p[4:], t.seq)
+	acc := t.sum + t.seq>>16 + t.seq&0xffff + c.snd.q.readSum(t.at, p[t.hlen:])
+	pkt.BigEndian.PutUint16(p[16:], pkt.Checksum(acc))
+	n := uint32(len(p) - t.hlen)
+	t.seq += n
+	t.at += n
+}
