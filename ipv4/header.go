@@ -137,6 +137,17 @@ func (h *Header) Put(p []byte) {
 	}
 }
 
+// PutPlain writes a header without options, with DF and an identification of 0, into the first
+// 20 bytes of p (RFC 6864 section 4.1).
+func PutPlain(p []byte, src, dst Addr, proto, ttl, tos uint8, total uint16) {
+	w0 := 0x45<<56 | uint64(tos)<<48 | uint64(total)<<32 | flagDF
+	w1, w2 := uint64(ttl)<<56|uint64(proto)<<48|uint64(src.Uint32()), dst.Uint32()
+	w1 |= uint64(pkt.Checksum(sumWords(w0, w1, w2))) << 32
+	pkt.BigEndian.PutUint64(p, w0)
+	pkt.BigEndian.PutUint64(p[8:], w1)
+	pkt.BigEndian.PutUint32(p[16:], w2)
+}
+
 // headerSum is pkt.Sum of the header in p, whose first 20 bytes are w0, w1 and w2: mostly
 // that is all of it.
 func headerSum(p []byte, w0, w1 uint64, w2 uint32) uint32 {

@@ -91,8 +91,18 @@ func trainOf(s *Stack) *trainState {
 	return (*trainState)(s.train)
 }
 
-// sendTrain sends all the full segments at once that c may send behind the one that it has just
-// sent: the headers of the packets are the same, but for TCP's sequence number.
+// express sends what c may send if nothing about that is unusual, and reports whether nothing is
+// left to send: else Output has to be asked.
+func (s *Stack) express(c *Conn) bool {
+	if !c.Conn.Sent() {
+		s.sendTrain(c)
+		return c.Conn.Sent()
+	}
+	return true
+}
+
+// sendTrain sends as many segments of new data as it may: the headers of the packets are the
+// same, but for TCP's sequence number.
 func (s *Stack) sendTrain(c *Conn) {
 	p := &c.path
 	n := p.neigh
@@ -109,19 +119,26 @@ func (s *Stack) sendTrain(c *Conn) {
 		return
 	}
 	netif.Ethernet(t.head[:ip]).Put(&n.HW, &ifc.HW, netif.EtherTypeIPv4)
-	(&ipv4.Header{
-		Src: c.Local().Addr, Dst: c.Remote().Addr, Proto: ipv4.ProtoTCP, TotalLen: uint16(ipv4.MinHeaderLen + t.Size),
-		TTL: c.Options.TTL, TOS: c.Options.TOS, DF: true,
-	}).Put(t.head[ip:])
-	for range t.Len {
-		b := s.pool.Get()
-		f := b.Append(payload + t.Size)
-		*(*[trainHeader]byte)(f) = t.head // without timestamps the data begins in it
-		c.Conn.Next(&t.Train, f[payload:])
-		if ifc.Out = append(ifc.Out, b); len(ifc.Out) == cap(ifc.Out) {
-			s.flush(ifc)
+	size := 0
+	for i := t.Len; i > 0; i-- {
+		n := t.Size
+		if i == 1 {
+			n = t.Last
 		}
+		if n != size { // the first, or a last one that is not full
+			size = n
+			ipv4.PutPlain(t.head[ip:], c.Local().Addr, c.Remote().Addr, ipv4.ProtoTCP, c.Options.TTL, c.Options.TOS, uint16(ipv4.MinHeaderLen+size))
+		}
+		b := s.pool.Get()
+		f := b.Append(payload + size)
+		if len(f) >= len(t.head) { // without timestamps the data begins in it
+			*(*[trainHeader]byte)(f) = t.head
+		} else {
+			copy(f, t.head[:])
+		}
+		c.Conn.Next(&t.Train, f[payload:], i == 1)
+		s.enqueue(ifc, b)
 	}
 	ifc.Stats.TxPackets += uint64(t.Len)
-	ifc.Stats.TxBytes += uint64(t.Len * (payload + t.Size))
+	ifc.Stats.TxBytes += uint64((t.Len-1)*(payload+t.Size) + payload + t.Last)
 }

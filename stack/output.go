@@ -265,8 +265,15 @@ func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
 	if feature.Pcap && ifc.Capture != nil {
 		ifc.Capture(s.now, b.Bytes(), true)
 	}
-	ifc.Out = append(ifc.Out, b)
-	if len(ifc.Out) == cap(ifc.Out) {
+	s.enqueue(ifc, b)
+}
+
+// enqueue adds b to the frames for the device, which gets them when there is a batch.
+func (s *Stack) enqueue(ifc *netif.Interface, b *pkt.Buf) {
+	n := len(ifc.Out)
+	ifc.Out = ifc.Out[:n+1]
+	ifc.Out[n] = b
+	if n+1 == cap(ifc.Out) {
 		s.flush(ifc)
 	}
 }

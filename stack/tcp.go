@@ -233,21 +233,20 @@ func (s *Stack) outputDirty() {
 // output sends what c may send now, arms its timer, and lets go of it when it is
 // over.
 func (s *Stack) output(c *Conn) {
-	b := s.spare
-	if b == nil {
-		b = s.pool.Get()
-	}
-	for c.Conn.Output(s.now, b) {
-		s.sendSegment(c, b)
-		if feature.FastPath {
-			s.sendTrain(c)
+	if !feature.FastPath || !s.express(c) {
+		b := s.spare
+		if b == nil {
+			b = s.pool.Get()
 		}
-		b = s.pool.Get()
-		if c.Conn.Sent() {
-			break
+		for c.Conn.Output(s.now, b) {
+			s.sendSegment(c, b)
+			b = s.pool.Get()
+			if c.Conn.Sent() {
+				break
+			}
 		}
+		s.spare = b
 	}
-	s.spare = b
 	if e := c.TakeEvents(); feature.Listen && listenerOf(c) != nil {
 		s.accepted(c, e)
 	} else if e != 0 {

@@ -192,50 +192,64 @@ func (c *Conn) acknowledged(now pkt.Time, s *Segment, n uint32) {
 	}
 }
 
-// Train is a row of full segments of new data that follow each other at once: all but the
-// sequence number and the checksum of their headers is the same.
+// Train is a row of segments of new data that follow each other at once. They are full, but
+// maybe for the last, and their headers are the same but for the sequence number and the
+// checksum; and the PSH bit of the last.
 type Train struct {
 	Len  int    // segments
 	Size int    // bytes of each, header included
+	Last int    // bytes of the last one
 	seq  uint32 // of the next
 	at   uint32 // its place in the send queue
-	sum  uint32 // of the header without the sequence number, and of the pseudo header
+	sum  uint32 // of the header without the sequence number, and of the pseudo header without length
 	hlen int
+	push bool // the last is the end of what is queued
 }
 
 // TrainHeader is the length of a Train's TCP header at the most, in bytes.
 const TrainHeader = minHeaderLen + timestampLen
 
-// Depart reports whether two or more full segments may be sent now, without a question that
-// only Output asks, and puts them into t: they are then sent, as far as c knows. The
-// header, of at most TrainHeader bytes, goes into h. It is to be called after Output has
-// returned a segment at the same time.
+// Depart reports whether data may be sent now, without a question that only Output asks, and
+// makes t of it: it is then sent, as far as c knows. The header, of at most TrainHeader
+// bytes, goes into h.
 func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
 	s, r := &c.snd, &c.rcv
-	mss := uint32(s.mss)
-	flight := s.nxt - s.una
+	if s.end == s.nxt || !c.plain() || c.flags&flagCork != 0 || c.cc.dupacks != 0 || feature.ECN && c.ecn[:][0] != 0 ||
+		feature.Pacing && (c.pace[:][0] != nil || c.paceable()) {
+		return false
+	}
+	mss, flight := uint32(s.mss), s.nxt-s.una
+	if flight == 0 {
+		c.cc.idle(c, now)
+	}
 	queued, room := s.end-s.nxt, s.una+s.wnd-s.nxt
-	// The last segment of what is queued has the PSH bit: it is Output's.
-	if queued <= 2*mss || room < 2*mss || int32(room) < 0 || c.cc.cwnd < flight+2*mss || flight == 0 || !c.plain() {
+	if int32(room) < 0 || c.cc.cwnd < flight {
 		return false
 	}
-	if c.cc.dupacks != 0 || feature.ECN && c.ecn[:][0] != 0 || feature.Pacing && (c.pace[:][0] != nil || c.paceable()) {
+	room = min(room, c.cc.cwnd-flight)
+	n := min(queued, room) / mss // full ones
+	size := n * mss
+	t.Len, t.Last = int(n), int(mss)
+	if rest := queued - size; rest > 0 && rest < mss && rest <= room-size && (c.flags&flagNoDelay != 0 || !before(s.una, s.small)) {
+		t.Len, t.Last = t.Len+1, int(rest)
+		size = queued
+		s.small = s.end
+	}
+	if size == 0 {
 		return false
 	}
-	n := min(queued-1, room, c.cc.cwnd-flight) / mss
 	t.hlen = minHeaderLen
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		t.hlen += timestampLen
-	}
-	h = h[:t.hlen]
-	t.Len, t.Size, t.seq, t.at = int(n), t.hlen+int(mss), s.nxt, s.nxt-s.una
-	putHeader(h, c.local.Port, c.remote.Port, 0, r.nxt, t.hlen, ACK, c.window())
-	if feature.Timestamps && c.flags&flagTS != 0 {
 		timestampsOf(c).put(h[minHeaderLen:], now)
 	}
-	t.sum = pkt.Sum(ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, t.Size), h)
+	t.Size, t.Last, t.push = t.hlen+int(mss), t.hlen+t.Last, size == queued
+	t.seq, t.at = s.nxt, flight
+	putHeader(h, c.local.Port, c.remote.Port, 0, r.nxt, t.hlen, ACK, c.window())
+	t.sum = pkt.Sum(ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, 0), h[:t.hlen])
 
-	s.nxt += n * mss
+	c.flags &^= flagCwndLimited
+	s.nxt += size
 	s.rtx, s.rtxEnd = s.nxt, s.nxt
 	if feature.TCPOpts && c.flags&flagWantWrite != 0 {
 		c.wakeLow()
@@ -248,24 +262,32 @@ func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
 	}
 	if feature.TCPInfo {
 		k := tallyOf(c)
-		k.sent += uint64(n * mss)
-		k.dataOut += n
-		k.segsOut += n
+		k.sent += uint64(size)
+		k.dataOut += uint32(t.Len)
+		k.segsOut += uint32(t.Len)
 	}
 	c.timer.lastSent = ticks(now)
 	c.armRetransmit(now)
 	if feature.RACK && c.selective() {
 		c.armProbe(now)
+		if t.Len > 1 { // the second segment starts it again
+			c.armProbe(now)
+		}
 	}
 	r.acked, r.acks = r.nxt, 0
 	c.timer.ackAt = pkt.Never
 	return true
 }
 
-// Next makes p, which begins with the header that Depart gave, the next segment of t.
-func (c *Conn) Next(t *Train, p []byte) {
+// Next makes p, which begins with the header that Depart gave, the next segment of t, and the
+// last one of all if last says so.
+func (c *Conn) Next(t *Train, p []byte, last bool) {
 	pkt.BigEndian.PutUint32(p[4:], t.seq)
-	acc := t.sum + t.seq>>16 + t.seq&0xffff + c.snd.q.readSum(t.at, p[t.hlen:])
+	acc := t.sum + t.seq>>16 + t.seq&0xffff + uint32(len(p)) + c.snd.q.readSum(t.at, p[t.hlen:])
+	if last && t.push {
+		p[13] |= byte(PSH)
+		acc += uint32(PSH)
+	}
 	pkt.BigEndian.PutUint16(p[16:], pkt.Checksum(acc))
 	n := uint32(len(p) - t.hlen)
 	t.seq += n

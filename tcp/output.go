@@ -65,8 +65,12 @@ func (c *Conn) Output(now pkt.Time, b *pkt.Buf) bool {
 // asked again.
 func (c *Conn) Sent() bool {
 	s := &c.snd
-	return s.end == s.nxt && s.rtx == s.rtxEnd && c.rcv.acks == 0 && c.state == Established &&
-		c.flags&(flagReset|flagProbe|flagTLPSend) == 0 && !(c.selective() && sackOf(c).lost > 0)
+	if s.end != s.nxt || s.rtx != s.rtxEnd || c.rcv.acks != 0 || c.state != Established ||
+		c.flags&(flagReset|flagProbe|flagTLPSend) != 0 || c.selective() && sackOf(c).lost > 0 {
+		return false
+	}
+	c.flags &^= flagCwndLimited
+	return true
 }
 
 // outputSyn sends our SYN, first or again, with the options in Linux's order.
