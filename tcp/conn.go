@@ -13,8 +13,8 @@
 // Features, a file each: wscale and timestamps (RFC 7323), sack, rack and cubic (loss
 // recovery and congestion control; without them RFC 5681 and 6582, in reno.go), frto, hystart and
 // pacing, keepalive, autotune (buffers that grow), ecn, pmtud, plpmtud, tcpopts, listen (passive open), syncookies (RFC
-// 4987), tcpinfo (counters) and urgent (an out-of-band byte). Without them the same segments
-// are understood as far as RFC 9293 requires. Not here: fast open.
+// 4987), tcpinfo (counters), fastpath (header prediction) and urgent (an out-of-band byte). Without
+// them the same segments are understood as far as RFC 9293 requires. Not here: fast open.
 package tcp
 
 import (
