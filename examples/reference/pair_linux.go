@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -80,7 +81,14 @@ func (p *pair) add(sender string, dev netif.Device, addr netip.Addr) {
 		t, err := openTAP(addr)
 		check(err)
 		go relay.Join(t, dev)
-		d := net.Dialer{Control: cubic, LocalAddr: &net.TCPAddr{IP: addr.AsSlice()}}
+		// Two of the kernel's interfaces may have addresses of the same network.
+		bound := func(network, address string, c syscall.RawConn) (err error) {
+			if e := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), t.Name()) }); e != nil {
+				return e
+			}
+			return errors.Join(err, cubic(network, address, c))
+		}
+		d := net.Dialer{Control: bound, LocalAddr: &net.TCPAddr{IP: addr.AsSlice()}}
 		p.dial = append(p.dial, func() (net.Conn, error) { return d.Dial("tcp4", to) })
 	case "bonsai":
 		s := gonet.New(gonet.Config{})
@@ -102,7 +110,7 @@ func (p *pair) close() {
 	}
 }
 
-func openTAP(addr netip.Addr) (netif.Device, error) {
+func openTAP(addr netip.Addr) (*tap.Device, error) {
 	dev, err := tap.Open(tap.Config{Up: true})
 	if err != nil {
 		return nil, err
@@ -198,11 +206,11 @@ func short(sender string, n int) (times []time.Duration) {
 	return times
 }
 
-// share prints how two flows share 10 Mbit/s and 40 ms: bonsai's and the kernel's, and two
-// of the kernel's, whose share is what chance and the queue make of it.
+// share prints how two flows share 10 Mbit/s and 40 ms: bonsai's and the kernel's, and, for
+// what chance and the queue make of it, two of the kernel's.
 func share(d time.Duration) {
 	fmt.Printf("\n| first flow | second flow | Mbit/s | Mbit/s | share of the first |\n|---|---|--:|--:|--:|\n")
-	for _, s := range [][2]string{{"bonsai", "kernel"}, {"kernel", "bonsai"}, {"bonsai", "bonsai"}, {"kernel", "gvisor"}} {
+	for _, s := range [][2]string{{"kernel", "kernel"}, {"bonsai", "kernel"}, {"kernel", "bonsai"}, {"bonsai", "bonsai"}, {"kernel", "gvisor"}} {
 		p := newPair(s[0], emu.Path{Rate: rate, Delay: 20e6, Queue: 33}, emu.Path{Delay: 20e6, Jitter: 2e6}, s[1])
 		var got [2]float64
 		var wg sync.WaitGroup
