@@ -87,7 +87,7 @@ func (s *Stack) Connect(now pkt.Time, c *Conn, local, remote ipv4.Endpoint) erro
 	}
 	// "A TCP implementation MUST reject as an error a local OPEN call for an invalid
 	// remote IP address (e.g., a broadcast or multicast address)" (RFC 9293 section
-	// 3.9.2.3, MUST-46): with Linux's error.
+	// 3.9.1.1, MUST-46): with Linux's error.
 	if c.path.group() {
 		return errno.ENETUNREACH
 	}

@@ -658,7 +658,7 @@ func (c *Conn) SetPathMSS(n uint16) {
 	c.setMSS()
 }
 
-// setMSS is RFC 9293 section 3.7.1, MUST-16, with RFC 6691 section 3: what the
+// setMSS is RFC 9293 section 3.7.1, MUST-16, with RFC 6691 section 2: what the
 // peer and the path allow, less the options that every segment carries.
 func (c *Conn) setMSS() {
 	s := &c.snd

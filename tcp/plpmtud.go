@@ -55,8 +55,8 @@ func holeOf(c *Conn) *hole { return &holesOf(c.env).list[c.snd.q.hole[:][0]-1] }
 func (c *Conn) blackHole(now pkt.Time) {
 	s := &c.snd
 	if i := c.snd.q.hole[:][0]; i != 0 {
-		// No information from a probe's loss in a timeout, which is congestion's (RFC 4821
-		// section 7.6.2: "the probe is inconclusive").
+		// The loss of a probe among others, which is congestion's, says nothing of its size (RFC
+		// 4821 section 7.6.4, "Probe Inconclusive").
 		holeOf(c).size = 0
 		holeOf(c).at = now + probeAgain/10
 	}
