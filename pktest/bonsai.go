@@ -141,8 +141,14 @@ func (b *Bonsai) sysctl(cfg *stack.Config, s Sysctl) error {
 		cfg.PortMin, cfg.PortMax = uint16(n[0]), uint16(n[1])
 	case "net.ipv4.tcp_rmem":
 		cfg.RcvBuf = uint32(n[min(1, len(n)-1)])
+		if len(n) > 2 { // the window scale follows
+			cfg.MaxRcvBuf = uint32(n[2])
+		}
 	case "net.ipv4.tcp_wmem":
 		cfg.SndBuf = uint32(n[min(1, len(n)-1)])
+		if len(n) > 2 {
+			cfg.MaxSndBuf = uint32(n[2])
+		}
 	case "bonsai.memory":
 		cfg.Memory = uint32(n[0])
 	case "bonsai.max_conns":

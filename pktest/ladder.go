@@ -1,7 +1,9 @@
 package pktest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,7 +48,10 @@ func (l *Ladder) String() string {
 	const width = 66
 	var b strings.Builder
 	fmt.Fprintf(&b, "%12s  stack %*s\n", "", width-2, "peer")
-	for _, r := range l.rungs {
+	// Packets are compared, and so recorded, when the script comes to them, which may be later.
+	rungs := slices.Clone(l.rungs)
+	slices.SortStableFunc(rungs, func(x, y rung) int { return cmp.Compare(x.at, y.at) })
+	for _, r := range rungs {
 		fmt.Fprintf(&b, "%12.6f  ", r.at.Seconds())
 		n := max(width-4-len(r.text), 2)
 		switch r.kind {

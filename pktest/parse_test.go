@@ -174,6 +174,7 @@ func TestFailuresAreReportedAsACompilerDoes(t *testing.T) {
 		{open + "+0 %{ assert tcpi_state == TCP_CLOSE }%\n", "x.pkt:6: assertion failed: tcpi_state == TCP_CLOSE \n\tgot       tcpi_state is 1\n"},
 		{open + "+0 %{ assert tcpi_nonsense }%\n", "x.pkt:6: tcpi_nonsense : no value for tcpi_nonsense\n"},
 		{open + "+0 getsockopt(3, SOL_TCP, TCP_NODELAY, [1], [4]) = 0\n", "x.pkt:6: getsockopt gave [0]\n"},
+		{open + "+0 getsockopt(3, SOL_TCP, TCP_INFO, ..., ...) = 0\n", "x.pkt:6: TCP_INFO is not read by a call here: write %{ assert"},
 		{open + "+0 poll([{fd=3, events=POLLOUT, revents=POLLIN}], 1, 0) = 1\n", "x.pkt:6: poll gave revents POLLOUT\n"},
 		{open + "+0 close(7) = 0\n", "x.pkt:6: close returned -1 EBADF\n"},
 		{open + "+0 frobnicate(3) = 0\n", "x.pkt:6: unknown call frobnicate\n"},
@@ -189,6 +190,33 @@ func TestFailuresAreReportedAsACompilerDoes(t *testing.T) {
 		if got := r.String(); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%q:\n\tgot  %q\n\twant %q", c.text, got, c.want)
 		}
+	}
+}
+
+// What print says is in the report, and the ladder has the packets that no line mentions too, at
+// their time.
+func TestPrintAndPacketsNobodyAskedFor(t *testing.T) {
+	s, err := ParseScript("x.pkt", `--allow_extra_packets
+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+0...0.1 connect(3, ..., ...) = 0
+0 > S 0:0(0) <...>
+0.1 < S. 0:0(0) ack 1 win 65535 <mss 1000>
+0.1 > . 1:1(0) ack 1
++0 write(3, ..., 10) = 10
++.1 < . 1:1(0) ack 11 win 65535
++0 %{ print tcpi_unacked + 7 }%
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Run(s, NewBonsai())
+	if r.Failed() || len(r.Printed) != 1 || r.Printed[0] != "x.pkt:9: tcpi_unacked + 7 = 7" {
+		t.Errorf("%s%q", r, r.Printed)
+	}
+	l := r.Ladder.String()
+	sent, acked := strings.Index(l, "P. 1:11(10)"), strings.Index(l, ". 1:1(0) ack 11 ")
+	if sent < 0 || sent > acked {
+		t.Errorf("the write's packet is not in its place:\n%s", l)
 	}
 }
 

@@ -11,9 +11,10 @@ import (
 type Report struct {
 	Script   *Script
 	Failures []Failure
-	Skipped  string // why it was not run, or ""
-	Packets  int    // sent by the stack and seen by the script
-	Unasked  int    // assertions left out: the stack's TCP_INFO has no such field
+	Skipped  string   // why it was not run, or ""
+	Packets  int      // sent by the stack and seen by the script
+	Unasked  int      // assertions left out: the stack's TCP_INFO has no such field
+	Printed  []string // by print statements: file:line: what
 	Ladder   Ladder
 }
 
@@ -121,6 +122,11 @@ func (r *runner) play() {
 		case nil, abort:
 		default:
 			panic(v)
+		}
+		for _, s := range r.sent { // what no line was compared with
+			if p, err := ParseIP(s.b); err == nil {
+				r.report.Ladder.Out(s.at, r.asScript(p, r.flowOf(p), nil).String())
+			}
 		}
 	}()
 	for _, e := range r.script.events {
@@ -254,7 +260,6 @@ func (r *runner) leftovers() {
 		return
 	}
 	text := r.asScript(p, r.flowOf(p), nil).String()
-	r.report.Ladder.Out(s.at, text)
 	r.fail(r.lastPos(), "the script ends without mentioning a packet", "", seconds(s.at)+" > "+text)
 }
 
@@ -312,7 +317,9 @@ func (r *runner) runCode(e *event) {
 		case err != nil:
 			r.stop(st.pos, fmt.Sprintf("%s: %v", st.text, err), "", "")
 		case st.print:
-			r.report.Ladder.Note(r.target.Now(), "%s = %d", st.text, v)
+			text := fmt.Sprintf("%s = %d", strings.TrimSpace(st.text), v)
+			r.report.Ladder.Note(r.target.Now(), "%s", text)
+			r.report.Printed = append(r.report.Printed, fmt.Sprintf("%s:%d: %s", r.script.File, st.pos.Line, text))
 		case v == 0:
 			r.stop(st.pos, "assertion failed: "+st.text, "", namesIn(st.text, info))
 		default:

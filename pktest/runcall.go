@@ -162,6 +162,9 @@ func (r *runner) prepare(e *event) (*Call, *sock) {
 		}
 	case "setsockopt", "getsockopt":
 		c.Level, c.Opt = r.numberArg(e, 1), r.numberArg(e, 2)
+		if c.Level == solTCP && c.Opt == tcpInfo {
+			r.stop(e.pos, "TCP_INFO is not read by a call here: write %{ assert tcpi_state == TCP_ESTABLISHED }%", "", "")
+		}
 		if c.Name == "setsockopt" {
 			r.optionValue(e, c)
 		}

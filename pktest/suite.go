@@ -90,6 +90,9 @@ func Play(out io.Writer, paths []string, target func() Target, verbose bool) (fa
 				passed++
 				fmt.Fprintf(out, "ok    %s\n", f)
 			}
+			for _, p := range r.Printed {
+				fmt.Fprintln(out, p)
+			}
 			if verbose {
 				fmt.Fprint(out, r.Ladder.String())
 			}
