@@ -7,12 +7,15 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bonsainet/bonsai/internal/kernelif"
 	"github.com/bonsainet/bonsai/internal/tapnet"
@@ -121,5 +124,59 @@ func TestKernelToKernelThroughALossyLink(t *testing.T) {
 	out, in := p.a.Stats()
 	if out.Lost+in.Lost == 0 {
 		t.Errorf("nothing was lost: %+v %+v", out, in)
+	}
+}
+
+// deliveredCE returns tcpi_delivered_ce: how many of a connection's packets the peer has said to
+// be marked.
+func deliveredCE(t *testing.T, c net.Conn) uint32 {
+	t.Helper()
+	rc, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info *unix.TCPInfo
+	rc.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Delivered_ce
+}
+
+// TestKernelsTakeTheMarks: a queue that marks is nothing new to kernels. All bytes arrive, so no
+// header's checksum is wrong; the sender hears of the marks; and nothing has to be dropped.
+func TestKernelsTakeTheMarks(t *testing.T) {
+	tapnet.Need(t)
+	const ecn = "/proc/sys/net/ipv4/tcp_ecn" // in the namespace that the tests have made
+	was, err := os.ReadFile(ecn)
+	if err == nil {
+		err = os.WriteFile(ecn, []byte("1"), 0)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.WriteFile(ecn, was, 0)
+	p := newPair(t, emu.Path{Delay: 5e6, Rate: 20e6, Queue: 300, Mark: 10}, emu.Path{Delay: 5e6})
+	c, err := p.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	far, err := p.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	const size = 1 << 20
+	go c.Write(make([]byte, size))
+	far.SetDeadline(time.Now().Add(30 * time.Second))
+	if n, err := io.ReadFull(far, make([]byte, size)); err != nil {
+		t.Fatalf("%d bytes of %d: %v", n, size, err)
+	}
+	out, _ := p.a.Stats()
+	ce := deliveredCE(t, c)
+	t.Logf("%d packets delivered with CE: %+v", ce, out)
+	if out.Marked == 0 || ce == 0 || out.QueueDrops != 0 {
+		t.Errorf("%d packets delivered with CE: %+v", ce, out)
 	}
 }
