@@ -20,10 +20,9 @@ func TestDoUnlocksAfterAFunctionThatDoesNotReturn(t *testing.T) {
 			do()
 		}()
 		<-done
-		if !s.mu.TryLock() {
+		if s.holders != 0 {
 			t.Fatal("the stack is locked")
 		}
-		s.mu.Unlock()
 	}
 	dies(func() { s.Do(func(*stack.Stack) { runtime.Goexit() }) })
 	c := s.NewConn()
@@ -38,5 +37,31 @@ func TestDoUnlocksAfterAFunctionThatDoesNotReturn(t *testing.T) {
 			t.Fatal(err)
 		}
 		dies(func() { r.Do(func(*stack.Raw) { runtime.Goexit() }) })
+	}
+}
+
+// Those who want the lock get it, one at a time.
+func TestLockIsExclusive(t *testing.T) {
+	s := New(stack.Config{}, wall.New())
+	const each, all = 1000, 8
+	done := make(chan struct{})
+	n := 0
+	for range all {
+		go func() {
+			for i := range each {
+				s.lock()
+				if n++; i%100 == 0 {
+					runtime.Gosched() // let others come while it is held
+				}
+				s.unlock()
+			}
+			done <- struct{}{}
+		}()
+	}
+	for range all {
+		<-done
+	}
+	if n != each*all || s.holders != 0 || len(s.turn) != 0 {
+		t.Errorf("counted to %d of %d; %d hold the lock, %d are next", n, each*all, s.holders, len(s.turn))
 	}
 }

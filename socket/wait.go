@@ -35,7 +35,7 @@ type waiter struct {
 // turn. It returns the caller's waiter, if it got one, and an error if the call is
 // to fail. end follows in any case.
 func (k *sock) begin(d *side) (w *waiter, e errno.Errno) {
-	k.s.mu.Lock()
+	k.s.lock()
 	if e = k.check(d); e == 0 && d.head != nil {
 		w, e = k.wait(d, nil, pkt.Never)
 	}
@@ -92,9 +92,9 @@ func (s *Stack) sleep(w *waiter, until Time) {
 	w.at = until
 	s.sleepers.push(w)
 	s.arm(until)
-	s.mu.Unlock()
+	s.unlock()
 	<-w.wake
-	s.mu.Lock()
+	s.lock()
 }
 
 // end ends a call: the next in line is served, and the stack is unlocked.
@@ -102,7 +102,7 @@ func (k *sock) end(d *side, w *waiter) {
 	if w != nil {
 		k.leave(d, w)
 	}
-	k.s.mu.Unlock()
+	k.s.unlock()
 }
 
 func (k *sock) leave(d *side, w *waiter) {

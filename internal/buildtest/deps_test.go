@@ -54,7 +54,7 @@ var rules = []rule{
 	{"tcp", engine, []string{"internal/feature", "internal/pkt", "internal/errno", "ipv4"}, nil},
 	{"udp", engine, []string{"internal/feature", "internal/pkt", "internal/errno", "ipv4"}, nil},
 	{"stack", engine, []string{"internal/feature", "internal/feature/table", "internal/pkt", "internal/errno", "ipv4", "route", "netif", "tcp", "udp"}, nil},
-	{"socket", core, pieces, nil},
+	{"socket", append(slices.Clone(engine), "sync/atomic"), pieces, nil},
 
 	// Leaves: a program has them only if it imports them.
 	{"stack/rtnetlink", engine, pieces, nil},
@@ -142,7 +142,8 @@ func TestDepsRuleNamesTheImport(t *testing.T) {
 		{"tcp", "sync", "imports sync: of the standard library, it may import only"},
 		{"tcp", module + "/netif", "imports netif: of its own module, it may import only"},
 		{"tcp", module + "/ipv4", ""},
-		{"socket", "sync", ""},
+		{"socket", "sync/atomic", ""},
+		{"socket", "sync", "imports sync: of the standard library, it may import only"},
 		{"socket", "golang.org/x/sys/unix", "imports golang.org/x/sys/unix: it may import nothing outside"},
 		{"cmd/footprint/lab", "debug/elf", ""},
 	} {
