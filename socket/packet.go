@@ -13,8 +13,10 @@ import (
 // Packet is a UDP socket.
 type Packet struct {
 	sock
-	eng stack.UDP
+	mem stack.UDPMem
 }
+
+func (p *Packet) eng() *stack.UDP { return (*stack.UDP)(unsafe.Pointer(&p.mem)) } // mem.UDP()
 
 // Meta says whose a datagram is, how long it was and by which interface it came.
 type Meta = udp.Meta
@@ -24,11 +26,11 @@ type Meta = udp.Meta
 // Errors are those of stack.Stack.OpenUDP.
 func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error) {
 	p := &Packet{sock: sock{s: s}}
-	p.eng.Flags = flags
+	p.eng().Flags = flags
 	e := p.lock()
 	if e == 0 {
-		p.eng.Data = unsafe.Pointer(&p.sock)
-		e, _ = s.eng().OpenUDP(&p.eng, local).(errno.Errno)
+		p.eng().Data = unsafe.Pointer(&p.sock)
+		e, _ = s.eng().OpenUDP(p.eng(), local).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {
@@ -41,7 +43,7 @@ func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error
 func (p *Packet) Connect(remote ipv4.Endpoint) error {
 	e := p.lock()
 	if e == 0 {
-		e, _ = p.eng.Connect(p.s.clock.Now(), remote).(errno.Errno)
+		e, _ = p.eng().Connect(p.s.clock.Now(), remote).(errno.Errno)
 	}
 	p.s.unlock()
 	return e.Err()
@@ -52,7 +54,7 @@ func (p *Packet) Connect(remote ipv4.Endpoint) error {
 func (p *Packet) ReadFrom(b []byte, m *Meta) (n int, err error) {
 	w, e := p.begin(&p.r)
 	for e == 0 {
-		if n, e = p.eng.RecvFrom(b, m); e != errno.EAGAIN {
+		if n, e = p.eng().RecvFrom(b, m); e != errno.EAGAIN {
 			break
 		}
 		w, e = p.wait(&p.r, w, pkt.Never)
@@ -66,7 +68,7 @@ func (p *Packet) ReadFrom(b []byte, m *Meta) (n int, err error) {
 func (p *Packet) WriteTo(b []byte, dst ipv4.Endpoint) (n int, err error) {
 	w, e := p.begin(&p.w)
 	if e == 0 {
-		n, e = p.eng.SendTo(p.s.clock.Now(), b, dst)
+		n, e = p.eng().SendTo(p.s.clock.Now(), b, dst)
 		p.s.run()
 	}
 	p.end(&p.w, w)
@@ -76,7 +78,7 @@ func (p *Packet) WriteTo(b []byte, dst ipv4.Endpoint) (n int, err error) {
 // Close frees the port; calls in progress return ErrClosed.
 func (p *Packet) Close() error {
 	e := p.sock.close()
-	p.eng.Close()
+	p.eng().Close()
 	p.s.unlock()
 	return e.Err()
 }
@@ -85,7 +87,7 @@ func (p *Packet) Close() error {
 func (p *Packet) SetOption(level, name, v int) error {
 	e := p.lock()
 	if e == 0 {
-		e = p.eng.SetOption(level, name, v)
+		e = p.eng().SetOption(level, name, v)
 	}
 	p.s.unlock()
 	return e.Err()
@@ -95,7 +97,7 @@ func (p *Packet) SetOption(level, name, v int) error {
 func (p *Packet) Option(level, name int) (v int, err error) {
 	e := p.lock()
 	if e == 0 {
-		v, e = p.eng.Option(level, name)
+		v, e = p.eng().Option(level, name)
 	}
 	p.s.unlock()
 	return v, e.Err()
@@ -106,12 +108,12 @@ func (p *Packet) Option(level, name int) (v int, err error) {
 func (p *Packet) Local() ipv4.Endpoint {
 	p.s.lock()
 	defer p.s.unlock()
-	return p.eng.Local
+	return p.eng().Local
 }
 
 // Remote returns the peer's endpoint, which is zero unless connected.
 func (p *Packet) Remote() ipv4.Endpoint {
 	p.s.lock()
 	defer p.s.unlock()
-	return p.eng.Remote
+	return p.eng().Remote
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/route"
 	"github.com/bonsainet/bonsai/tcp"
+	"github.com/bonsainet/bonsai/udp"
 )
 
 // Shapes are what is allocated, as the garbage collector sees it: see tcp.TCB. TestShapes
@@ -24,6 +25,19 @@ type TCB struct {
 	_ [8]byte
 }
 
+// UDPMem is the memory of a UDP.
+type UDPMem struct {
+	_ [0]func() // not comparable
+
+	_ []byte            // Options
+	_ [2]unsafe.Pointer // Queue
+	_ [unsafe.Sizeof(udp.Conn{}) - 5*pointer]byte
+	_ [2]unsafe.Pointer // Data, Sock.next
+	_ [sockBytes]byte
+	_ [3]unsafe.Pointer // stack, next, path.neigh
+	_ [unsafe.Sizeof(UDP{}) - unsafe.Offsetof(UDP{}.path) - pointer]byte
+}
+
 const (
 	pointer   = unsafe.Sizeof(unsafe.Pointer(nil))
 	sockBytes = unsafe.Sizeof(Sock{}) - 2*pointer
@@ -31,6 +45,9 @@ const (
 
 // Conn returns the connection whose memory b is, nil for nil.
 func (b *TCB) Conn() *Conn { return (*Conn)(unsafe.Pointer(b)) }
+
+// UDP returns the socket whose memory m is.
+func (m *UDPMem) UDP() *UDP { return (*UDP)(unsafe.Pointer(m)) }
 
 func tcbOf(c *Conn) *TCB { return (*TCB)(unsafe.Pointer(c)) }
 
@@ -61,6 +78,8 @@ type (
 	_ [unsafe.Sizeof(stackShape{}) - unsafe.Sizeof(Stack{})]struct{}
 	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(TCB{})]struct{}
 	_ [unsafe.Sizeof(TCB{}) - unsafe.Sizeof(Conn{})]struct{}
+	_ [unsafe.Sizeof(UDP{}) - unsafe.Sizeof(UDPMem{})]struct{}
+	_ [unsafe.Sizeof(UDPMem{}) - unsafe.Sizeof(UDP{})]struct{}
 	_ [unsafe.Sizeof(timeWait{}) - unsafe.Sizeof(timeWaitShape{})]struct{}
 	_ [unsafe.Sizeof(timeWaitShape{}) - unsafe.Sizeof(timeWait{})]struct{}
 	_ [unsafe.Sizeof(Conn{}.path) - pointer - 8]struct{}

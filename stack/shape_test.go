@@ -9,5 +9,6 @@ import (
 func TestShapes(t *testing.T) {
 	shapetest.Same[Stack, stackShape](t)
 	shapetest.Same[Conn, TCB](t)
+	shapetest.Same[UDP, UDPMem](t)
 	shapetest.Same[timeWait, timeWaitShape](t)
 }

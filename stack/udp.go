@@ -11,7 +11,7 @@ import (
 	"github.com/bonsainet/bonsai/udp"
 )
 
-// UDP is a UDP socket of a stack. Its memory is the caller's.
+// UDP is a UDP socket of a stack. Its memory is the caller's, who may hold it as a UDPMem.
 type UDP struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 

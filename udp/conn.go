@@ -20,10 +20,12 @@ const (
 // Conn is a UDP socket as far as it needs no stack: where it is bound and
 // connected, what it was told, and what it received. The zero Conn is unbound.
 type Conn struct {
+	Options []byte // IP_OPTIONS of what is sent, raw
+	Queue   Queue
+
 	Local  ipv4.Endpoint // address 0.0.0.0: any
 	Remote ipv4.Endpoint // zero unless connected
 
-	Queue  Queue
 	RcvBuf uint32 // SO_RCVBUF, the limit of Queue in bytes
 
 	Ifindex uint16 // SO_BINDTODEVICE; 0: any interface
@@ -34,8 +36,6 @@ type Conn struct {
 	// SoftErr is the pending error, which the next call returns and clears
 	// (SO_ERROR).
 	SoftErr errno.Errno
-
-	Options []byte // IP_OPTIONS of what is sent, raw
 }
 
 // Connected reports whether c has a remote endpoint.

@@ -128,9 +128,15 @@ func (d *Device) setup(c *Config) (err error) {
 
 func explain(name string, err error) error {
 	var errno syscall.Errno
-	errors.As(err, &errno)
-	var ioctl *os.SyscallError
-	opened := errors.As(err, &ioctl) // water returns the bare number if open failed
+	opened := false // water returns the bare number if open failed
+	for e := err; e != nil; e = errors.Unwrap(e) { // errors.As would be 19 KB
+		switch x := e.(type) {
+		case syscall.Errno:
+			errno = x
+		case *os.SyscallError:
+			opened = true
+		}
+	}
 	reason := "can't be opened"
 	switch {
 	case !opened && errno == syscall.ENOENT:

@@ -120,7 +120,17 @@ func (s *Stack) Configure(name, address, gateway string) error {
 
 // Ioctl configures the stack: see stack.Stack.Ioctl. The error is a syscall.Errno.
 func (s *Stack) Ioctl(req uint32, arg any) error {
-	if e, ok := s.Socket.Ioctl(req, arg).(errno.Errno); ok {
+	return configure((*Stack).ioctl, s, stack.HandlerOf(req), req, arg)
+}
+
+// configure is there so that Ioctl is inlined: see socket.Stack.Ioctl.
+func configure(f func(*Stack, stack.Handler, uint32, any) error, s *Stack, h stack.Handler, req uint32, arg any) error {
+	return f(s, h, req, arg)
+}
+
+func (s *Stack) ioctl(h stack.Handler, req uint32, arg any) (err error) {
+	s.Socket.Do(func(k *stack.Stack) { err = h.Do(k, req, arg) })
+	if e, ok := err.(errno.Errno); ok {
 		return sysErrno(e)
 	}
 	return nil
