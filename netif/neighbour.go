@@ -112,8 +112,6 @@ func (t *Neighbours) Seed(seed uint64) { t.rand = seed }
 func (t *Neighbours) Len() int { return t.n }
 
 // Find returns the entry of addr, or nil.
-//
-//go:noinline
 func (t *Neighbours) Find(addr ipv4.Addr) *Neighbour {
 	for n := *t.bucket(addr); n != nil; n = n.next {
 		if n.Addr == addr {
@@ -160,8 +158,6 @@ func (t *Neighbours) evict(now Time) bool {
 }
 
 // Delete removes n. The caller disposes of what it holds: see Take.
-//
-//go:noinline
 func (t *Neighbours) Delete(n *Neighbour) {
 	p := t.bucket(n.Addr)
 	for *p != n {
@@ -232,8 +228,6 @@ func (n *Neighbour) outputSlow(now Time) bool {
 }
 
 // enter sets a state with a timer.
-//
-//go:noinline
 func (n *Neighbour) enter(s State, at Time) {
 	n.State, n.timer, n.probes = s, at, 0
 	n.table.due = min(n.table.due, at)

@@ -217,8 +217,6 @@ func (h *sleepers) remove(w *waiter) {
 }
 
 // up puts w at i or nearer to the root.
-//
-//go:noinline
 func (h sleepers) up(i int, w *waiter) {
 	for i > 0 {
 		p := (i - 1) / 2

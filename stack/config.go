@@ -67,7 +67,6 @@ func (s *Stack) addAddr(i *netif.Interface, a *netif.Address) errno.Errno {
 	return 0
 }
 
-//go:noinline
 func samePrefix(a, b *netif.Address) bool { return a.Mask == b.Mask && a.Contains(b.Peer) }
 
 // connect adds the route to the network of address a, or deletes it.
@@ -258,8 +257,6 @@ func (s *Stack) setName(i *netif.Interface, name string) errno.Errno {
 
 // validName reports whether name can be an interface's: it has no separators of
 // labels, paths, words or formats.
-//
-//go:noinline
 func validName(name string) bool {
 	for k := range len(name) {
 		switch c := name[k]; {

@@ -179,8 +179,6 @@ func (c *Conn) persistTimeout(now pkt.Time) {
 }
 
 // armPersist starts the persist timer, unless one runs.
-//
-//go:noinline
 func (c *Conn) armPersist(now pkt.Time, d pkt.Time) {
 	if c.timer.rtxAt == pkt.Never {
 		c.flags |= flagPersist

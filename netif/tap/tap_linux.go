@@ -128,7 +128,7 @@ func (d *Device) setup(c *Config) (err error) {
 
 func explain(name string, err error) error {
 	var errno syscall.Errno
-	opened := false // water returns the bare number if open failed
+	opened := false                                // water returns the bare number if open failed
 	for e := err; e != nil; e = errors.Unwrap(e) { // errors.As would be 19 KB
 		switch x := e.(type) {
 		case syscall.Errno:
