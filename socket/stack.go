@@ -228,10 +228,10 @@ func configure(f func(*Stack, stack.Handler, uint32, any) error, s *Stack, h sta
 
 func (s *Stack) ioctl(h stack.Handler, req uint32, arg any) error {
 	s.lock()
-	err := h.Do(s.eng(), req, arg)
+	e := h(s.eng(), req, arg)
 	s.run()
 	s.unlock()
-	return err
+	return e.Err()
 }
 
 // Do calls f with the engine, which no one else uses meanwhile. f must not block,

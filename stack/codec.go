@@ -17,15 +17,14 @@ const (
 	SizeofArpreq  = 68
 )
 
-var le = pkt.LittleEndian
 
 func (sa *Sockaddr) decode(b []byte) {
-	sa.Family = le.Uint16(b)
+	sa.Family = pkt.LittleEndian.Uint16(b)
 	copy(sa.Data[:], b[2:16])
 }
 
 func (sa *Sockaddr) encode(b []byte) {
-	le.PutUint16(b, sa.Family)
+	pkt.LittleEndian.PutUint16(b, sa.Family)
 	copy(b[2:16], sa.Data[:])
 }
 
@@ -55,13 +54,13 @@ func (r *Ifreq) Decode(req uint32, b []byte) errno.Errno {
 	u := b[16:SizeofIfreq]
 	switch req {
 	case SIOCSIFFLAGS:
-		r.Flags = le.Uint16(u)
+		r.Flags = pkt.LittleEndian.Uint16(u)
 	case SIOCGIFNAME, SIOCSIFMTU, SIOCSIFMETRIC, SIOCSIFTXQLEN:
-		r.Value = int32(le.Uint32(u))
+		r.Value = int32(pkt.LittleEndian.Uint32(u))
 	case SIOCSIFNAME:
 		r.Newname = decodeName(u)
 	case SIOCSIFMAP:
-		r.Map = Ifmap{MemStart: le.Uint64(u), MemEnd: le.Uint64(u[8:]), BaseAddr: le.Uint16(u[16:]), IRQ: u[18], DMA: u[19], Port: u[20]}
+		r.Map = Ifmap{MemStart: pkt.LittleEndian.Uint64(u), MemEnd: pkt.LittleEndian.Uint64(u[8:]), BaseAddr: pkt.LittleEndian.Uint16(u[16:]), IRQ: u[18], DMA: u[19], Port: u[20]}
 	default:
 		r.Addr.decode(u)
 	}
@@ -80,19 +79,19 @@ func (r *Ifreq) Encode(req uint32, b []byte) errno.Errno {
 	case SIOCGIFNAME:
 		encodeName(b, r.Name)
 	case SIOCGIFFLAGS:
-		le.PutUint16(u, r.Flags)
+		pkt.LittleEndian.PutUint16(u, r.Flags)
 	case SIOCGIFMTU, SIOCGIFMETRIC, SIOCGIFINDEX, SIOCGIFTXQLEN:
-		le.PutUint32(u, uint32(r.Value))
+		pkt.LittleEndian.PutUint32(u, uint32(r.Value))
 	case SIOCGIFMAP:
 		m := &r.Map
-		le.PutUint64(u, m.MemStart)
-		le.PutUint64(u[8:], m.MemEnd)
-		le.PutUint16(u[16:], m.BaseAddr)
+		pkt.LittleEndian.PutUint64(u, m.MemStart)
+		pkt.LittleEndian.PutUint64(u[8:], m.MemEnd)
+		pkt.LittleEndian.PutUint16(u[16:], m.BaseAddr)
 		u[18], u[19], u[20] = m.IRQ, m.DMA, m.Port
 	case SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK:
 		r.Addr.encode(u)
 	case SIOCGIFHWADDR:
-		le.PutUint16(u, r.Addr.Family)
+		pkt.LittleEndian.PutUint16(u, r.Addr.Family)
 		copy(u[2:8], r.Addr.Data[:])
 	case SIOCSIFNAME:
 		u[maxName] = 0
@@ -109,7 +108,7 @@ func (c *Ifconf) Decode(b, buf []byte) errno.Errno {
 	if len(b) < SizeofIfconf {
 		return errno.EFAULT
 	}
-	c.Len = int32(le.Uint32(b))
+	c.Len = int32(pkt.LittleEndian.Uint32(b))
 	c.Req = nil
 	if buf != nil {
 		c.Req = make([]Ifreq, min(max(int(c.Len), 0), len(buf))/ifreqLen)
@@ -123,7 +122,7 @@ func (c *Ifconf) Encode(b, buf []byte) errno.Errno {
 	if len(b) < SizeofIfconf || c.Req != nil && len(buf) < int(c.Len) {
 		return errno.EFAULT
 	}
-	le.PutUint32(b, uint32(c.Len))
+	pkt.LittleEndian.PutUint32(b, uint32(c.Len))
 	for k := 0; c.Req != nil && k < int(c.Len)/ifreqLen; k++ {
 		e := buf[k*ifreqLen:][:ifreqLen]
 		clear(e)
@@ -140,12 +139,12 @@ func (r *Rtentry) Decode(b, dev []byte) errno.Errno {
 		return errno.EFAULT
 	}
 	*r = Rtentry{
-		Flags:  le.Uint16(b[56:]),
-		Metric: int16(le.Uint16(b[80:])),
+		Flags:  pkt.LittleEndian.Uint16(b[56:]),
+		Metric: int16(pkt.LittleEndian.Uint16(b[80:])),
 		Dev:    decodeName(dev),
-		MTU:    le.Uint64(b[96:]),
-		Window: le.Uint64(b[104:]),
-		IRTT:   le.Uint16(b[112:]),
+		MTU:    pkt.LittleEndian.Uint64(b[96:]),
+		Window: pkt.LittleEndian.Uint64(b[104:]),
+		IRTT:   pkt.LittleEndian.Uint16(b[112:]),
 	}
 	if dev != nil && r.Dev == "" {
 		r.Dev = ":" // an empty name is not "none": no interface has it
@@ -165,11 +164,11 @@ func (r *Rtentry) Encode(b []byte) errno.Errno {
 	r.Dst.encode(b[8:])
 	r.Gateway.encode(b[24:])
 	r.Genmask.encode(b[40:])
-	le.PutUint16(b[56:], r.Flags)
-	le.PutUint16(b[80:], uint16(r.Metric))
-	le.PutUint64(b[96:], r.MTU)
-	le.PutUint64(b[104:], r.Window)
-	le.PutUint16(b[112:], r.IRTT)
+	pkt.LittleEndian.PutUint16(b[56:], r.Flags)
+	pkt.LittleEndian.PutUint16(b[80:], uint16(r.Metric))
+	pkt.LittleEndian.PutUint64(b[96:], r.MTU)
+	pkt.LittleEndian.PutUint64(b[104:], r.Window)
+	pkt.LittleEndian.PutUint16(b[112:], r.IRTT)
 	return 0
 }
 
@@ -178,7 +177,7 @@ func (r *Arpreq) Decode(b []byte) errno.Errno {
 	if len(b) < SizeofArpreq {
 		return errno.EFAULT
 	}
-	*r = Arpreq{Flags: int32(le.Uint32(b[32:])), Dev: decodeName(b[52:SizeofArpreq])}
+	*r = Arpreq{Flags: int32(pkt.LittleEndian.Uint32(b[32:])), Dev: decodeName(b[52:SizeofArpreq])}
 	r.PA.decode(b)
 	r.HA.decode(b[16:])
 	r.Netmask.decode(b[36:])
@@ -192,7 +191,7 @@ func (r *Arpreq) Encode(b []byte) errno.Errno {
 	}
 	r.PA.encode(b)
 	r.HA.encode(b[16:])
-	le.PutUint32(b[32:], uint32(r.Flags))
+	pkt.LittleEndian.PutUint32(b[32:], uint32(r.Flags))
 	r.Netmask.encode(b[36:])
 	encodeName(b[52:SizeofArpreq], r.Dev)
 	return 0

@@ -68,7 +68,7 @@ func (c *call) String() string {
 	case SIOCSARP, SIOCGARP, SIOCDARP:
 		s += fmt.Sprintf(" pa %v ha %x flags %#x dev %q", c.arg[:8], c.arg[16:24], c.arg[32], decodeName(c.arg[52:]))
 	case SIOCGIFCONF:
-		s += fmt.Sprintf(" len %d nil %v", le.Uint32(c.arg), c.aux == nil)
+		s += fmt.Sprintf(" len %d nil %v", pkt.LittleEndian.Uint32(c.arg), c.aux == nil)
 	default:
 		s += fmt.Sprintf(" %q %v", decodeName(c.arg), c.arg[16:24])
 	}
@@ -92,26 +92,26 @@ func ifreqAddr(req uint32, name string, a ipv4.Addr) *call {
 
 func ifreqFlags(name string, flags uint16) *call {
 	c := ifreq(SIOCSIFFLAGS, name)
-	le.PutUint16(c.arg[16:], flags)
+	pkt.LittleEndian.PutUint16(c.arg[16:], flags)
 	return c
 }
 
 func ifreqInt(req uint32, name string, v int32) *call {
 	c := ifreq(req, name)
-	le.PutUint32(c.arg[16:], uint32(v))
+	pkt.LittleEndian.PutUint32(c.arg[16:], uint32(v))
 	return c
 }
 
 func ifreqHW(name string, family uint16, hw netif.MAC) *call {
 	c := ifreq(SIOCSIFHWADDR, name)
-	le.PutUint16(c.arg[16:], family)
+	pkt.LittleEndian.PutUint16(c.arg[16:], family)
 	copy(c.arg[18:], hw[:])
 	return c
 }
 
 func ifconf(n int) *call {
 	c := &call{req: SIOCGIFCONF, arg: make([]byte, SizeofIfconf), aux: make([]byte, n)}
-	le.PutUint32(c.arg, uint32(n))
+	pkt.LittleEndian.PutUint32(c.arg, uint32(n))
 	return c
 }
 

@@ -138,7 +138,7 @@ func TestBusyboxIfconfigShows(t *testing.T) {
 	x.do(busyboxIfconfig()...)
 	show := busyboxIfconfigShow()
 	x.do(show...)
-	if n := le.Uint32(show[0].arg); n != ifreqLen || decodeName(show[0].aux) != "eth0" || ipv4.Addr(show[0].aux[20:24]) != bbAddr {
+	if n := pkt.LittleEndian.Uint32(show[0].arg); n != ifreqLen || decodeName(show[0].aux) != "eth0" || ipv4.Addr(show[0].aux[20:24]) != bbAddr {
 		t.Errorf("GIFCONF: %d bytes, %x", n, show[0].aux[:ifreqLen])
 	}
 	for k, want := range [][]byte{
@@ -238,7 +238,7 @@ func TestAliases(t *testing.T) {
 	x.wantAddr(SIOCGIFADDR, "eth0:1", bbPeer).fail(ifreq(SIOCGIFADDR, "eth0:2"), errno.EADDRNOTAVAIL)
 	c := ifconf(30 * ifreqLen)
 	x.do(c)
-	if n := le.Uint32(c.arg); n != 3*ifreqLen {
+	if n := pkt.LittleEndian.Uint32(c.arg); n != 3*ifreqLen {
 		t.Errorf("GIFCONF lists %d bytes", n)
 	}
 	// eth0:x is in the middle, since eth0:1 is secondary.

@@ -77,6 +77,8 @@ const names = "\x81EPERM\x82ENOENT\x83ESRCH\x84EINTR\x85EIO\x86ENXIO\x89EBADF\x8
 
 // Error returns the name of e, such as ENODEV; "errno N" in minimal, or if it has none. The
 // texts are left to socket/gonet, whose syscall.Errno has them.
+//
+//go:noinline
 func (e Errno) Error() string {
 	if feature.Profile > feature.Minimal && e < 0x80 {
 		for i := 0; i < len(names); i++ {
