@@ -155,7 +155,7 @@ func TestConfigureErrors(t *testing.T) {
 		err  error
 		want string
 	}{
-		{a.Configure("eth0", "198.18.0.1", ""), "netip.ParsePrefix"},
+		{a.Configure("eth0", "198.18.0.1", ""), "invalid CIDR address: 198.18.0.1"},
 		{a.Configure("eth0", "2001:db8::1/64", ""), "not an IPv4 address"},
 		{a.Configure("eth0", "198.18.0.1/24", "x"), "ParseAddr"},
 		{a.Configure("eth0", "198.18.0.1/24", "2001:db8::1"), "not an IPv4 address"},

@@ -79,18 +79,19 @@ func (s *Stack) Attach(name string, dev netif.Device) error {
 // and adds a default route by gateway, unless that is empty: what ifconfig and route
 // do by ioctl.
 func (s *Stack) Configure(name, address, gateway string) error {
-	p, err := netip.ParsePrefix(address)
+	ip, prefix, err := net.ParseCIDR(address) // netip.ParsePrefix would link strconv's errors: 8 KB
 	if err != nil {
 		return err
 	}
-	if !p.Addr().Is4() {
+	if len(prefix.IP) != net.IPv4len {
 		return &net.AddrError{Err: "not an IPv4 address", Addr: address}
 	}
-	r := stack.Ifreq{Name: name, Addr: stack.SockaddrIn(p.Addr().As4())}
+	bits, _ := prefix.Mask.Size()
+	r := stack.Ifreq{Name: name, Addr: stack.SockaddrIn(ipv4.Addr(ip.To4()))}
 	if err := s.Ioctl(stack.SIOCSIFADDR, &r); err != nil {
 		return os.NewSyscallError("SIOCSIFADDR", err)
 	}
-	r.Addr = stack.SockaddrIn(ipv4.Mask(uint8(p.Bits())))
+	r.Addr = stack.SockaddrIn(ipv4.Mask(uint8(bits)))
 	if err := s.Ioctl(stack.SIOCSIFNETMASK, &r); err != nil {
 		return os.NewSyscallError("SIOCSIFNETMASK", err)
 	}

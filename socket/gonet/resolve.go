@@ -14,15 +14,14 @@ func (s *Stack) dialDNS(ctx context.Context, network, _ string) (net.Conn, error
 	}
 	at := s.server.Load()
 	server := s.servers[int(at)%len(s.servers)]
-	addr, err := netip.ParseAddrPort(server)
+	host, port, err := net.SplitHostPort(server)
 	if err != nil {
-		a, err := netip.ParseAddr(server)
-		if err != nil {
-			return nil, err
-		}
-		addr = netip.AddrPortFrom(a, 53)
+		host, port = server, "53"
 	}
-	c, err := s.DialContext(ctx, network, addr.String())
+	if _, err := netip.ParseAddr(host); err != nil { // a name would ask for itself
+		return nil, err
+	}
+	c, err := s.DialContext(ctx, network, net.JoinHostPort(host, port))
 	if err != nil {
 		s.server.CompareAndSwap(at, at+1)
 		return nil, err
