@@ -18,9 +18,10 @@ import (
 // A config is what footprint.json holds.
 type config struct {
 	Project  *lab.Project      `json:"project,omitempty"`
-	Budgets  []budget          `json:"budgets"`  // what each program may add to an empty one
-	Features []featureBudget   `json:"features"` // what each feature may cost, if used
-	RAM      map[string]ramMax `json:"ram"`      // by profile
+	Budgets  []budget          `json:"budgets"`            // what each program may add to an empty one
+	Adapters int64             `json:"adapters,omitempty"` // flash of gonet and tap by themselves: see report.adapters
+	Features []featureBudget   `json:"features"`           // what each feature may cost, if used
+	RAM      map[string]ramMax `json:"ram"`                // by profile
 }
 
 type featureBudget struct {
@@ -139,6 +140,9 @@ func (c *config) check(sizes *report, features *featureReport, rams map[string]r
 			}
 		}
 	}
+	if n, ok := sizes.adapters(); ok && c.Adapters > 0 {
+		add("client, gonet and tap beyond sockets and package net: flash", n, c.Adapters)
+	}
 	for _, b := range c.Features {
 		for _, x := range features.Rows {
 			if x.Profile == b.Profile && x.Feature == b.Feature {
@@ -219,6 +223,10 @@ func (c *config) rewrite(file string, sizes *report, features *featureReport, ra
 		if x.Profile != "" {
 			c.Budgets = append(c.Budgets, budget{x.Profile, x.Layer, above(x.Text, 1, 0, 100), above(x.Flash, 1, 0, 100)})
 		}
+	}
+	c.Adapters = 0
+	if n, ok := sizes.adapters(); ok {
+		c.Adapters = above(n, 1, 0, 100)
 	}
 	if features != nil {
 		for _, x := range features.Rows {

@@ -133,7 +133,33 @@ func (r *report) writeTargets(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", x.Profile, x.Layer, num(x.Text), num(b.Text), distance(x.Text, b.Text),
 			num(x.Flash), num(b.Flash), distance(x.Flash, b.Flash))
 	}
+	if n, ok := r.adapters(); ok {
+		fmt.Fprintf(t, "client\tgonet and tap\t\t\t\t%s\t%s\t%s\t\n", num(n), num(adaptersTarget), distance(n, adaptersTarget))
+	}
 	t.Flush()
+	if _, ok := r.adapters(); ok {
+		fmt.Fprintln(w, "The last is +tap less +socket and less net.Dial: what the adapters take that neither sockets nor package net do.")
+	}
+}
+
+// adapters returns what gonet and tap cost in client by themselves: all that the program with
+// both adds, less what the client on sockets adds, and less what a program pays for net and os.
+func (r *report) adapters() (flash int64, ok bool) {
+	var tap, sockets, dial *row
+	for i := range r.Rows {
+		switch x := &r.Rows[i]; x.Profile + x.Layer {
+		case "client+tap":
+			tap = x
+		case "client+socket":
+			sockets = x
+		case "net.Dial":
+			dial = x
+		}
+	}
+	if tap == nil || sockets == nil || dial == nil || tap.Error+sockets.Error+dial.Error != "" {
+		return 0, false
+	}
+	return tap.Flash - sockets.Flash - dial.Flash, true
 }
 
 func (r *report) writeReferences(w io.Writer) {

@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"context"
-	"debug/elf"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -172,12 +171,16 @@ func TestFunctionTablesAreDividedByFunction(t *testing.T) {
 }
 
 func TestFunctionTablesThatAreDamagedDoNotPanic(t *testing.T) {
-	f, err := elf.Open(must(builder(t).Build(context.Background(), Target{Package: empty})))
+	f, err := os.Open(must(builder(t).Build(context.Background(), Target{Package: empty})))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	good, err := pclntab(f).Data()
+	img, err := readELF(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := img.sections[img.pclntab].data()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +190,7 @@ func TestFunctionTablesThatAreDamagedDoNotPanic(t *testing.T) {
 		for range rng.IntN(8) {
 			bad[rng.IntN(len(bad))] = byte(rng.Uint32())
 		}
-		funcTables(bad, bad, f.ByteOrder)
+		funcTables(bad, bad, img.order)
 	}
 }
 
@@ -229,7 +232,8 @@ func TestErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 	if err := os.WriteFile(text, []byte("#!/bin/sh\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, notELF := Read(text)
+	_, noProgram := Read(text)
+	_, notGo := Read("/bin/true")
 	_, missing := Read(filepath.Join(b.Out, "missing"))
 	_, unbuildable := b.Build(ctx, Target{Package: broken, Tags: "minimal"})
 	_, conflict := b.Build(ctx, Target{Package: "./internal/feature", Tags: "minimal,full"})
@@ -237,7 +241,8 @@ func TestErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 		err  error
 		want string
 	}{
-		{notELF, "is not an ELF file: give a program built for linux"},
+		{noProgram, "is no program: give an ELF, Mach-O or PE file, or a WebAssembly module"},
+		{notGo, "is not a Go program: it has no .gopclntab"},
 		{missing, "no such file"},
 		{unbuildable, "with tags \"minimal\": cmd/footprint/lab/testdata/broken/main.go:5:2: undefined: nothing"},
 		{conflict, "choose_one_of_the_tags_minimal_client_full"},
