@@ -18,21 +18,6 @@ type Conn struct {
 
 func (c *Conn) eng() *stack.Conn { return (*stack.Conn)(unsafe.Pointer(&c.tcb)) } // tcb.Conn()
 
-// connShape is a Conn as it is allocated: see tcp.TCB.
-type connShape struct {
-	_ [0]func()         // not comparable
-	_ [2]unsafe.Pointer // s, r.head
-	_ Time
-	_ unsafe.Pointer // w.head
-	_ Time
-	_ stack.TCB
-}
-
-type (
-	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(connShape{})]struct{}
-	_ [unsafe.Sizeof(connShape{}) - unsafe.Sizeof(Conn{})]struct{}
-)
-
 // NewConn returns a Conn for Connect.
 //
 //go:noinline

@@ -12,16 +12,19 @@ import (
 // Listener waits for connections (feature listen).
 type Listener struct {
 	sock
-	eng stack.Listener
+	mem stack.ListenerMem
 }
 
+func (l *Listener) eng() *stack.Listener { return l.mem.Listener() }
+
 func (s *Stack) newListener(local ipv4.Endpoint, backlog int) (*Listener, error) {
-	l := &Listener{sock: sock{s: s}}
-	l.eng.Data = unsafe.Pointer(&l.sock)
-	l.eng.New = l.newConn
+	l := (*Listener)(unsafe.Pointer(new(listenerShape)))
+	l.s = s
+	l.eng().Data = unsafe.Pointer(&l.sock)
+	l.eng().New = l.newConn
 	e := l.lock()
 	if e == 0 {
-		e, _ = s.eng().Listen(&l.eng, local, backlog).(errno.Errno)
+		e, _ = s.eng().Listen(l.eng(), local, backlog).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {
@@ -36,7 +39,7 @@ func (l *Listener) newConn() *stack.Conn { return l.s.NewConn().eng() }
 func (l *Listener) Accept() (c *Conn, err error) {
 	w, e := l.begin(&l.r)
 	for e == 0 {
-		if ec := l.eng.Accept(); ec != nil {
+		if ec := l.eng().Accept(); ec != nil {
 			c = (*Conn)(ec.Data)
 			break
 		}
@@ -51,7 +54,7 @@ func (l *Listener) Accept() (c *Conn, err error) {
 func (l *Listener) Close() error {
 	e := l.sock.close()
 	if e == 0 {
-		l.eng.Close(l.s.clock.Now())
+		l.eng().Close(l.s.clock.Now())
 		l.s.run()
 	}
 	l.s.unlock()
@@ -62,7 +65,7 @@ func (l *Listener) Close() error {
 func (l *Listener) SetOption(level, name, v int) error {
 	e := l.lock()
 	if e == 0 {
-		e = l.eng.SetOption(level, name, v)
+		e = l.eng().SetOption(level, name, v)
 	}
 	l.s.unlock()
 	return e.Err()
@@ -72,11 +75,11 @@ func (l *Listener) SetOption(level, name, v int) error {
 func (l *Listener) Option(level, name int) (v int, err error) {
 	e := l.lock()
 	if e == 0 {
-		v, e = l.eng.Option(level, name)
+		v, e = l.eng().Option(level, name)
 	}
 	l.s.unlock()
 	return v, e.Err()
 }
 
 // Local returns the endpoint that l is bound to.
-func (l *Listener) Local() ipv4.Endpoint { return l.eng.Local() }
+func (l *Listener) Local() ipv4.Endpoint { return l.eng().Local() }

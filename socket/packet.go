@@ -25,7 +25,8 @@ type Meta = udp.Meta
 // free one. flags are options that must be set before, such as udp.ReuseAddr.
 // Errors are those of stack.Stack.OpenUDP.
 func (s *Stack) OpenPacket(local ipv4.Endpoint, flags udp.Flags) (*Packet, error) {
-	p := &Packet{sock: sock{s: s}}
+	p := (*Packet)(unsafe.Pointer(new(packetShape)))
+	p.s = s
 	p.eng().Flags = flags
 	e := p.lock()
 	if e == 0 {

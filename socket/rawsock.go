@@ -12,16 +12,19 @@ import (
 // Raw is a raw IPv4 socket (feature rawsock).
 type Raw struct {
 	sock
-	eng stack.Raw
+	mem stack.RawMem
 }
 
+func (r *Raw) eng() *stack.Raw { return r.mem.Raw() }
+
 func (s *Stack) newRaw(proto uint8) (*Raw, error) {
-	r := &Raw{sock: sock{s: s}}
-	r.eng.Proto = proto
+	r := (*Raw)(unsafe.Pointer(new(rawShape)))
+	r.s = s
+	r.eng().Proto = proto
 	e := r.lock()
 	if e == 0 {
-		r.eng.Data = unsafe.Pointer(&r.sock)
-		e, _ = s.eng().OpenRaw(&r.eng).(errno.Errno)
+		r.eng().Data = unsafe.Pointer(&r.sock)
+		e, _ = s.eng().OpenRaw(r.eng()).(errno.Errno)
 	}
 	s.unlock()
 	if e != 0 {
@@ -35,7 +38,7 @@ func (r *Raw) Do(f func(*stack.Raw)) error {
 	e := r.lock()
 	defer r.s.unlock()
 	if e == 0 {
-		f(&r.eng)
+		f(r.eng())
 	}
 	return e.Err()
 }
@@ -45,7 +48,7 @@ func (r *Raw) Do(f func(*stack.Raw)) error {
 func (r *Raw) ReadFrom(b []byte, m *Meta) (n int, err error) {
 	w, e := r.begin(&r.r)
 	for e == 0 {
-		if n, e = r.eng.RecvFrom(b, m); e != errno.EAGAIN {
+		if n, e = r.eng().RecvFrom(b, m); e != errno.EAGAIN {
 			break
 		}
 		w, e = r.wait(&r.r, w, pkt.Never)
@@ -58,7 +61,7 @@ func (r *Raw) ReadFrom(b []byte, m *Meta) (n int, err error) {
 func (r *Raw) WriteTo(b []byte, dst ipv4.Addr) (n int, err error) {
 	w, e := r.begin(&r.w)
 	if e == 0 {
-		n, e = r.eng.SendTo(r.s.clock.Now(), b, dst)
+		n, e = r.eng().SendTo(r.s.clock.Now(), b, dst)
 		r.s.run()
 	}
 	r.end(&r.w, w)
@@ -68,7 +71,7 @@ func (r *Raw) WriteTo(b []byte, dst ipv4.Addr) (n int, err error) {
 // Close ends reception; calls in progress return ErrClosed.
 func (r *Raw) Close() error {
 	e := r.sock.close()
-	r.eng.Close()
+	r.eng().Close()
 	r.s.unlock()
 	return e.Err()
 }

@@ -22,5 +22,8 @@ func TestSizes(t *testing.T) {
 
 func TestShapes(t *testing.T) {
 	shapetest.Same[Conn, connShape](t)
+	shapetest.Same[Packet, packetShape](t)
+	shapetest.Same[Raw, rawShape](t)
+	shapetest.Same[Listener, listenerShape](t)
 	shapetest.Same[Stack, stackShape](t)
 }

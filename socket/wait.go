@@ -1,8 +1,11 @@
 package socket
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/stack"
 )
 
 // sock is what the sockets have in common: two sides, for those who read (or
@@ -11,6 +14,48 @@ type sock struct {
 	s    *Stack
 	r, w side
 }
+
+// sockShape is a sock as the garbage collector sees it: see tcp.TCB.
+type sockShape = struct {
+	_ [0]func()         // not comparable
+	_ [2]unsafe.Pointer // s, r.head
+	_ Time
+	_ unsafe.Pointer // w.head
+	_ Time
+}
+
+// Shapes of what is allocated.
+type (
+	connShape struct {
+		_ [0]func() // not comparable
+		_ sockShape
+		_ stack.TCB
+	}
+	packetShape struct {
+		_ [0]func() // not comparable
+		_ sockShape
+		_ stack.UDPMem
+	}
+	rawShape struct {
+		_ [0]func() // not comparable
+		_ sockShape
+		_ stack.RawMem
+	}
+	listenerShape struct {
+		_ [0]func() // not comparable
+		_ sockShape
+		_ stack.ListenerMem
+	}
+
+	_ [unsafe.Sizeof(Conn{}) - unsafe.Sizeof(connShape{})]struct{}
+	_ [unsafe.Sizeof(connShape{}) - unsafe.Sizeof(Conn{})]struct{}
+	_ [unsafe.Sizeof(Packet{}) - unsafe.Sizeof(packetShape{})]struct{}
+	_ [unsafe.Sizeof(packetShape{}) - unsafe.Sizeof(Packet{})]struct{}
+	_ [unsafe.Sizeof(Raw{}) - unsafe.Sizeof(rawShape{})]struct{}
+	_ [unsafe.Sizeof(rawShape{}) - unsafe.Sizeof(Raw{})]struct{}
+	_ [unsafe.Sizeof(Listener{}) - unsafe.Sizeof(listenerShape{})]struct{}
+	_ [unsafe.Sizeof(listenerShape{}) - unsafe.Sizeof(Listener{})]struct{}
+)
 
 // side is one direction of a socket: the callers in the order in which they are
 // served, and when they give up. It takes 16 bytes when nobody waits.

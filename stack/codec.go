@@ -17,7 +17,6 @@ const (
 	SizeofArpreq  = 68
 )
 
-
 func (sa *Sockaddr) decode(b []byte) {
 	sa.Family = pkt.LittleEndian.Uint16(b)
 	copy(sa.Data[:], b[2:16])

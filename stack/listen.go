@@ -19,15 +19,17 @@ type Listener struct {
 	// New returns the Conn for a connection that is being opened, after Init. It
 	// may return nil to refuse it.
 	New func() *Conn
+
+	stack *Stack
+	queue []*TCB
+
 	// Options of the connections, if RcvBuf is not 0.
 	Options tcp.Options
 
-	stack   *Stack
 	local   ipv4.Endpoint
 	backlog int
-	half    int   // in SYN-RECEIVED
-	defers  uint8 // TCP_DEFER_ACCEPT, in retransmissions
-	queue   []*TCB
+	half    int      // in SYN-RECEIVED
+	defers  uint8    // TCP_DEFER_ACCEPT, in retransmissions
 	cookies pkt.Time // feature syncookies: until when ACKs may bring one back
 }
 
@@ -35,6 +37,13 @@ type Listener struct {
 type listenTable struct {
 	list      []*Listener
 	cookieKey tcp.Secret // feature syncookies, once one was needed
+}
+
+// listenTableShape is a listenTable as it is allocated: see tcp.TCB.
+type listenTableShape struct {
+	_ [0]func()
+	_ []byte
+	_ [unsafe.Sizeof(listenTable{}) - 3*pointer]byte
 }
 
 func listenOf(s *Stack) *listenTable { return (*listenTable)(s.listen) }
@@ -62,7 +71,7 @@ func (s *Stack) startListening(l *Listener, local ipv4.Endpoint, backlog int) er
 		return nil
 	}
 	if s.listen == nil {
-		s.listen = unsafe.Pointer(new(listenTable))
+		s.listen = unsafe.Pointer(new(listenTableShape))
 	}
 	if !local.Addr.IsAny() && !s.isLocal(local.Addr) {
 		return errno.EADDRNOTAVAIL
@@ -83,7 +92,7 @@ func (s *Stack) startListening(l *Listener, local ipv4.Endpoint, backlog int) er
 		return errno.EADDRINUSE
 	}
 	l.stack, l.local, l.backlog, l.quiet = s, local, max(backlog, 1), false
-	listenOf(s).list = append(listenOf(s).list, l)
+	pkt.Append((*[]unsafe.Pointer)(unsafe.Pointer(&listenOf(s).list)), unsafe.Pointer(l))
 	return nil
 }
 
@@ -118,9 +127,10 @@ func (l *Listener) Close(now pkt.Time) {
 	if s == nil {
 		return
 	}
-	for i, x := range listenOf(s).list {
-		if x == l {
-			listenOf(s).list = append(listenOf(s).list[:i], listenOf(s).list[i+1:]...)
+	list := (*[]unsafe.Pointer)(unsafe.Pointer(&listenOf(s).list)) // as pkt.Append has it
+	for i, x := range *list {
+		if x == unsafe.Pointer(l) {
+			*list = append((*list)[:i], (*list)[i+1:]...)
 			break
 		}
 	}

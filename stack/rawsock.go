@@ -1,8 +1,6 @@
 package stack
 
 import (
-	"unsafe"
-
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
@@ -19,6 +17,10 @@ type Raw struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
 	Sock
+	stack *Stack
+	next  *Raw
+	queue udp.Queue
+
 	Proto   uint8     // of what it receives and sends
 	HdrIncl bool      // IP_HDRINCL: what is sent has its own header
 	Filter  uint32    // ICMP_FILTER: a bit for each ICMP type that is not wanted
@@ -34,10 +36,6 @@ type Raw struct {
 	RecvErr bool
 	// SoftErr is the pending error, which the next call returns and clears (SO_ERROR).
 	SoftErr Errno
-
-	stack *Stack
-	next  *Raw
-	queue udp.Queue
 }
 
 type rawTable struct{ head *Raw }
@@ -55,7 +53,7 @@ func (s *Stack) openRaw(r *Raw) error {
 		return errno.EADDRNOTAVAIL
 	}
 	if s.raw == nil {
-		s.raw = unsafe.Pointer(new(rawTable))
+		s.raw = pkt.Pointers(1) // a rawTable
 	}
 	if r.RcvBuf == 0 {
 		r.RcvBuf = udpRcvBuf

@@ -38,6 +38,27 @@ type UDPMem struct {
 	_ [unsafe.Sizeof(UDP{}) - unsafe.Offsetof(UDP{}.path) - pointer]byte
 }
 
+// RawMem is the memory of a Raw.
+type RawMem struct {
+	_ [0]func() // not comparable
+
+	_ [2]unsafe.Pointer // Data, Sock.next
+	_ [sockBytes]byte
+	_ [4]unsafe.Pointer // stack, next, queue
+	_ [unsafe.Sizeof(Raw{}) - unsafe.Offsetof(Raw{}.queue) - 2*pointer]byte
+}
+
+// ListenerMem is the memory of a Listener.
+type ListenerMem struct {
+	_ [0]func() // not comparable
+
+	_ [2]unsafe.Pointer // Data, Sock.next
+	_ [sockBytes]byte
+	_ [2]unsafe.Pointer // New, stack
+	_ []byte            // queue
+	_ [unsafe.Sizeof(Listener{}) - unsafe.Offsetof(Listener{}.queue) - 3*pointer]byte
+}
+
 const (
 	pointer   = unsafe.Sizeof(unsafe.Pointer(nil))
 	sockBytes = unsafe.Sizeof(Sock{}) - 2*pointer
@@ -48,6 +69,12 @@ func (b *TCB) Conn() *Conn { return (*Conn)(unsafe.Pointer(b)) }
 
 // UDP returns the socket whose memory m is.
 func (m *UDPMem) UDP() *UDP { return (*UDP)(unsafe.Pointer(m)) }
+
+// Raw returns the socket whose memory m is.
+func (m *RawMem) Raw() *Raw { return (*Raw)(unsafe.Pointer(m)) }
+
+// Listener returns the listener whose memory m is.
+func (m *ListenerMem) Listener() *Listener { return (*Listener)(unsafe.Pointer(m)) }
 
 func tcbOf(c *Conn) *TCB { return (*TCB)(unsafe.Pointer(c)) }
 
@@ -80,6 +107,10 @@ type (
 	_ [unsafe.Sizeof(TCB{}) - unsafe.Sizeof(Conn{})]struct{}
 	_ [unsafe.Sizeof(UDP{}) - unsafe.Sizeof(UDPMem{})]struct{}
 	_ [unsafe.Sizeof(UDPMem{}) - unsafe.Sizeof(UDP{})]struct{}
+	_ [unsafe.Sizeof(Raw{}) - unsafe.Sizeof(RawMem{})]struct{}
+	_ [unsafe.Sizeof(RawMem{}) - unsafe.Sizeof(Raw{})]struct{}
+	_ [unsafe.Sizeof(Listener{}) - unsafe.Sizeof(ListenerMem{})]struct{}
+	_ [unsafe.Sizeof(ListenerMem{}) - unsafe.Sizeof(Listener{})]struct{}
 	_ [unsafe.Sizeof(timeWait{}) - unsafe.Sizeof(timeWaitShape{})]struct{}
 	_ [unsafe.Sizeof(timeWaitShape{}) - unsafe.Sizeof(timeWait{})]struct{}
 	_ [unsafe.Sizeof(Conn{}.path) - pointer - 8]struct{}

@@ -10,5 +10,8 @@ func TestShapes(t *testing.T) {
 	shapetest.Same[Stack, stackShape](t)
 	shapetest.Same[Conn, TCB](t)
 	shapetest.Same[UDP, UDPMem](t)
+	shapetest.Same[Raw, RawMem](t)
+	shapetest.Same[Listener, ListenerMem](t)
+	shapetest.Same[listenTable, listenTableShape](t)
 	shapetest.Same[timeWait, timeWaitShape](t)
 }
