@@ -168,6 +168,8 @@ func (k *sock) leave(d *side, w *waiter) {
 const maxFree = 64
 
 // wake wakes w, if it is there and asleep.
+//
+//go:noinline
 func (s *Stack) wake(w *waiter) {
 	if w != nil && w.pos != 0 {
 		s.sleepers.remove(w)

@@ -59,6 +59,8 @@ type Sockaddr struct {
 }
 
 // SockaddrIn returns a as C's struct sockaddr_in has it, with port 0.
+//
+//go:noinline
 func SockaddrIn(a ipv4.Addr) (sa Sockaddr) {
 	sa.setIn(a)
 	return sa

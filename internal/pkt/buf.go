@@ -51,6 +51,8 @@ func (b *Buf) SetLen(n int) { b.end = b.off + n }
 // Append extends the frame by n bytes and returns them, with whatever the
 // memory held before. It panics when they do not fit: callers size their
 // frames by the interface's MTU.
+//
+//go:noinline
 func (b *Buf) Append(n int) []byte {
 	e := b.end
 	b.end += n
