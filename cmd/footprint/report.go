@@ -193,6 +193,8 @@ func (t *tool) pair(ctx context.Context, profile string) (bin, base *lab.Binary,
 	if isFile(l.Package) {
 		if bin, err = lab.Read(l.Package); err == nil && len(bin.Symbols) == 0 {
 			err = fmt.Errorf("%s has no symbol table: build it without -ldflags=-s", l.Package)
+		} else if err == nil && !bin.Divided {
+			err = fmt.Errorf("%s has function tables of a Go version that this tool does not know: build it with Go 1.20 to 1.26", l.Package)
 		}
 		return bin, &lab.Binary{}, l, err
 	}

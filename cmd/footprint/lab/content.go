@@ -21,7 +21,7 @@ import (
 
 // formatVersion is part of the key of everything that is cached: count it up
 // when what is measured, or how it is written, changes.
-const formatVersion = "3"
+const formatVersion = "4"
 
 // A content says what a program is made of, to know when it must be built again:
 // the files of its package, and of those that it imports of the same module or of

@@ -101,6 +101,7 @@ func (img *image) addFuncTables(b *Binary, funcdata symbol) {
 	}
 	file := map[string]string{}
 	for _, t := range funcTables(read(img.pclntab, 0, tab.size), maps, img.order) {
+		b.Divided = true
 		b.Symbols = append(b.Symbols, Symbol{t.name, PackageOf(t.name), Pclntab, t.size, t.file})
 		file[t.name] = t.file
 		if maps != nil {
@@ -236,6 +237,8 @@ func readMachO(file *os.File) (*image, error) {
 	return img, nil
 }
 
+var errNoTables = errors.New("a PE file without symbols does not say where its function tables are: build it without -ldflags=-s")
+
 func readPE(file *os.File) (*image, error) {
 	f, err := pe.NewFile(file)
 	if err != nil {
@@ -277,7 +280,7 @@ func readPE(file *os.File) (*image, error) {
 		img.symbols = append(img.symbols, x)
 	}
 	if in < 0 || etab <= tab {
-		return img, errors.New("a PE file without symbols does not say where its function tables are: build it without -ldflags=-s")
+		return img, errNoTables
 	}
 	// The function tables are a part of .rdata.
 	cut := func(i int, addr, end uint64, k Kind) int {

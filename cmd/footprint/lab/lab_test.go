@@ -194,6 +194,25 @@ func TestFunctionTablesThatAreDamagedDoNotPanic(t *testing.T) {
 	}
 }
 
+func TestFunctionTablesOfAnotherVersionAreNotDivided(t *testing.T) {
+	path := must(builder(t).Build(context.Background(), Target{Package: empty}))
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bin, err := Read(path); err != nil || !bin.Divided {
+		t.Fatal("this version's are not divided", err)
+	}
+	magic := []byte{0xf1, 0xff, 0xff, 0xff, 0, 0}
+	data[bytes.Index(data, magic)]++
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if bin, err := Read(path); err != nil || bin.Divided || bin.Sizes.Pclntab == 0 {
+		t.Error("another magic number is taken for the one that is known", err)
+	}
+}
+
 func must(path string, err error) string {
 	if err != nil {
 		panic(err)
@@ -234,6 +253,15 @@ func TestErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 	}
 	_, noProgram := Read(text)
 	_, notGo := Read("/bin/true")
+	cut := filepath.Join(b.Out, "cut")
+	whole, err := os.ReadFile(must(b.Build(ctx, Target{Package: empty})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cut, whole[:len(whole)/2], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, half := Read(cut)
 	_, missing := Read(filepath.Join(b.Out, "missing"))
 	_, unbuildable := b.Build(ctx, Target{Package: broken, Tags: "minimal"})
 	_, conflict := b.Build(ctx, Target{Package: "./internal/feature", Tags: "minimal,full"})
@@ -243,6 +271,7 @@ func TestErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 	}{
 		{noProgram, "is no program: give an ELF, Mach-O or PE file, or a WebAssembly module"},
 		{notGo, "is not a Go program: it has no .gopclntab"},
+		{half, "is damaged, or not whole"},
 		{missing, "no such file"},
 		{unbuildable, "with tags \"minimal\": cmd/footprint/lab/testdata/broken/main.go:5:2: undefined: nothing"},
 		{conflict, "choose_one_of_the_tags_minimal_client_full"},

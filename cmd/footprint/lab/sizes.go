@@ -72,6 +72,7 @@ type Symbol struct {
 type Binary struct {
 	Sizes   Sizes
 	Symbols []Symbol // empty if the file was stripped
+	Divided bool     // the function tables are in a form that this package knows, and so divided among Symbols
 }
 
 // Read reads a Go program: an ELF, Mach-O or PE file, or of a WebAssembly module the sizes
@@ -101,8 +102,10 @@ func Read(path string) (*Binary, error) {
 			return nil, fmt.Errorf("%s is no program: give an ELF, Mach-O or PE file, or a WebAssembly module", path)
 		}
 	}
-	if err != nil {
+	if errors.Is(err, errNoTables) {
 		return nil, fmt.Errorf("%s: %v", path, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("%s is damaged, or not whole (%v): build it again", path, err)
 	}
 	if img.pclntab < 0 {
 		return nil, fmt.Errorf("%s is not a Go program: it has no .gopclntab", path)
