@@ -7,10 +7,20 @@ import (
 	"github.com/bonsainet/bonsai/pktest"
 )
 
+const pktHelp = `usage: bonsai pkt [flags] FILE-OR-FOLDER...
+
+Plays .pkt scripts, in packetdrill's language, against a stack; docs/pktest.md describes them.
+
+`
+
 // runPkt plays scripts: files, or folders of .pkt files.
 func runPkt(args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("bonsai pkt", flag.ContinueOnError)
 	flags.SetOutput(errs)
+	flags.Usage = func() {
+		io.WriteString(errs, pktHelp)
+		flags.PrintDefaults()
+	}
 	verbose := flags.Bool("v", false, "draw what went to and fro")
 	name := flags.String("target", "bonsai", "the stack to test: bonsai in virtual time, or the Linux kernel in real time, for root")
 	if flags.Parse(args) != nil {

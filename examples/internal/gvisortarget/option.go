@@ -15,6 +15,10 @@ func (s *sock) setOption(c *pktest.Call) {
 		unsupported(c, "setsockopt with a text")
 		return
 	}
+	if c.Level == linux.SOL_TCP && !s.stream { // runsc's check
+		fail(c, errno.ENOPROTOOPT)
+		return
+	}
 	v := int(c.Value[0])
 	on := v != 0
 	seconds := time.Duration(v) * time.Second
@@ -145,6 +149,10 @@ func (s *sock) getOption(c *pktest.Call) {
 		var x tcpip.TCPUserTimeoutOption
 		e = s.ep.GetSockOpt(&x)
 		v = int(time.Duration(x) / time.Millisecond)
+	case [2]int{linux.SOL_TCP, linux.TCP_DEFER_ACCEPT}:
+		var x tcpip.TCPDeferAcceptOption
+		e = s.ep.GetSockOpt(&x)
+		v = int(time.Duration(x) / time.Second)
 	default:
 		fail(c, errno.ENOPROTOOPT)
 		return
