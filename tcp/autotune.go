@@ -19,38 +19,47 @@ type _ [unsafe.Sizeof(receiver{}.tune) - feature.LenAutotune*unsafe.Sizeof(tuneS
 func tuneOf(c *Conn) *tuneState { return (*tuneState)(unsafe.Pointer(&c.rcv.tune)) }
 
 // tuneReceive grows the receive buffer so that it holds twice what the application
-// took in the last round trip: what arrives while one window is read is the next
+// takes in a round trip: what arrives while one window is read is the next
 // (dynamic right-sizing: Fisk and Feng, 2001). While that still grows as in slow start,
 // it is three times as much: should the start prove to be too fast, the window must hold
 // what is sent while the losses are repaired, or the sender falls silent and then sends a
 // window at once. A buffer whose size the application
 // has set stays as it is, and none grows while the stack's memory is low.
+//
+// The round trip is the handshake's, and what is read in it may be far more than fills the path:
+// where both ends are busy, a larger window only waits in queues, beyond what the cache holds. So
+// the buffer grows by as much as the rate has risen since it last did, threefold at most.
 func (c *Conn) tuneReceive(now pkt.Time) {
 	r := &c.rcv
 	t := tuneOf(c)
 	us := uint32(now / pkt.Microsecond)
 	rtt := c.rtt.srtt
-	if rtt == 0 || us-t.at < rtt {
+	at := max(rtt, minTune)
+	dt := us - t.at
+	if rtt == 0 || dt < at {
 		return
 	}
-	took := r.read - t.read
-	idle := us-t.at > 2*rtt
+	took := uint32(uint64(r.read-t.read) * uint64(rtt) / uint64(dt))
 	t.at, t.read = us, r.read
 	o := &c.Options
-	if idle || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
+	if dt > 2*at || took <= t.most || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
 		return
 	}
-	want := 2*took + 16*uint32(r.mss)
-	if most := t.most; took > most {
-		t.most = took
-		if took-most > most/4 {
-			want *= 3
-		}
+	want := uint64(2*took + 16*uint32(r.mss))
+	if took-t.most > t.most/4 {
+		want *= 3
 	}
-	if want > o.RcvBuf {
-		o.RcvBuf = min(want, c.env.MaxRcvBuf)
+	limit := 3 * uint64(o.RcvBuf)
+	if t.most > 0 {
+		limit = min(limit, uint64(o.RcvBuf)*uint64(took)/uint64(t.most))
 	}
+	t.most = took
+	o.RcvBuf = max(o.RcvBuf, uint32(min(want, limit, uint64(c.env.MaxRcvBuf))))
 }
+
+// minTune is the least time, in us, over which is measured what the application takes: in less, it
+// is chance.
+const minTune = 1000
 
 // tuneSend grows the send buffer to twice the congestion window, so that there is
 // always something to send when an ACK lets it out.

@@ -161,3 +161,25 @@ func TestSendBufferIsTwiceTheCongestionWindow(t *testing.T) {
 		d.ignore()
 	}
 }
+
+// Where the peer sends no faster with a larger window, it is not the window that holds it back: what
+// lies in queues is no reason to grow. The handshake's round trip may be many times the path's.
+func TestReceiveBufferGrowsOnlyWithTheRate(t *testing.T) {
+	d := tuned(t)
+	d.env.MaxRcvBuf = 16 << 20
+	// 100 ms of round trip, by the handshake; in truth one that fits into it many times, so that
+	// all that both ends can do goes through, whatever the window.
+	for range 40 {
+		for range 40 {
+			d.recv(ACK, octets(30_000))
+			d.ignore()
+			d.wantRead(30_000)
+			d.ignore()
+		}
+		d.advance(101 * ms)
+		d.ignore()
+	}
+	if n := d.c.Options.RcvBuf; n > 3*65536 {
+		d.failf("a buffer of %d", n)
+	}
+}
