@@ -5,6 +5,7 @@ import (
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/tcp"
 	"github.com/bonsainet/bonsai/udp"
 )
 
@@ -18,13 +19,16 @@ func (s *Stack) Input(now pkt.Time, ifindex int, frames []*netif.Buf) {
 		captureBatch(now, ifc.Capture, frames)
 	}
 	for i := 0; i < len(frames); i++ {
-		if feature.FastPath {
+		b := frames[i]
+		if feature.FastPath && !(feature.GRO && offloaded(b)) {
 			if n := s.predicted(ifc, frames[i:]); n > 0 {
 				i += n - 1
 				continue
 			}
 		}
-		b := frames[i]
+		if feature.GRO { // after predicted, which may have left something in s.seg
+			tcp.Arrived(&s.seg, b)
+		}
 		if d := s.inputFrame(ifc, b.Bytes()); d != ipv4.DropNone {
 			s.drop(d)
 			ifc.Stats.RxDropped++
@@ -126,6 +130,9 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 		if payload, d = s.reassemble(&h, &p, payload); payload == nil {
 			return d
 		}
+		if feature.GRO {
+			tcp.Arrived(&s.seg, nil)
+		}
 	}
 	raw := feature.RawSock && s.raw != nil && s.inputRaw(ifc, &h, p)
 	switch h.Proto {
@@ -187,6 +194,9 @@ func (s *Stack) inputLoop() {
 		b := s.loop[i] // the list grows meanwhile
 		lo.Stats.RxPackets++
 		lo.Stats.RxBytes += uint64(b.Len())
+		if feature.GRO {
+			tcp.Arrived(&s.seg, nil)
+		}
 		if d := s.inputIP(lo, b.Bytes(), false); d != ipv4.DropNone {
 			s.drop(d)
 		}
@@ -200,6 +210,9 @@ func (s *Stack) inputLoop() {
 // inputUDP gives a datagram to the socket that fits it best, or to every one that
 // fits if it was sent to all.
 func (s *Stack) inputUDP(ifc *netif.Interface, h *ipv4.Header, p, payload []byte, group bool) ipv4.Drop {
+	if feature.GRO && tcp.Verified(&s.seg) {
+		noChecksum(payload)
+	}
 	sport, dport, data, d := udp.Parse(payload, h.Src, h.Dst)
 	if d != ipv4.DropNone {
 		return d

@@ -196,7 +196,11 @@ func (s *Stack) reply(b *pkt.Buf, h *ipv4.Header, proto, ttl, tos uint8) {
 // sendIP puts the header in front of the payload in b and sends it along p.
 func (s *Stack) sendIP(b *pkt.Buf, h *ipv4.Header, p *path) ipv4.Drop {
 	n := b.Len() + h.HeaderLen()
-	if n > int(p.mtu) {
+	wire := n
+	if feature.TSO {
+		wire = wireLen(b, h.HeaderLen())
+	}
+	if wire > int(p.mtu) {
 		s.pool.Put(b)
 		return ipv4.DropMTU
 	}
@@ -260,6 +264,9 @@ func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
 		s.pool.Put(b)
 		return
 	}
+	if feature.TSO && s.cut(ifc, b) {
+		return
+	}
 	ifc.Stats.TxPackets++
 	ifc.Stats.TxBytes += uint64(b.Len())
 	if feature.Pcap && ifc.Capture != nil {
@@ -273,7 +280,7 @@ func (s *Stack) enqueue(ifc *netif.Interface, b *pkt.Buf) {
 	n := len(ifc.Out)
 	ifc.Out = ifc.Out[:n+1]
 	ifc.Out[n] = b
-	if n+1 == cap(ifc.Out) {
+	if n+1 == cap(ifc.Out) || feature.TSO && pkt.SegmentSize(b) != 0 {
 		s.flush(ifc)
 	}
 }
@@ -286,7 +293,11 @@ func (s *Stack) flush(ifc *netif.Interface) {
 		s.drop(ipv4.DropDevice)
 	}
 	for i, b := range ifc.Out {
-		s.pool.Put(b)
+		if feature.TSO {
+			s.put(b)
+		} else {
+			s.pool.Put(b)
+		}
 		ifc.Out[i] = nil
 	}
 	ifc.Out = ifc.Out[:0]

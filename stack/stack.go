@@ -206,6 +206,9 @@ func (s *Stack) AddInterface(name string, dev netif.Device) (ifindex int, err er
 		return 0, errno.EEXIST
 	}
 	ifindex = len(s.ifaces) + 1
+	if feature.GRO {
+		dev = offload(dev)
+	}
 	ifc := netif.NewInterface(name, int32(ifindex), dev, s.random())
 	ifc.Out = make([]*pkt.Buf, 0, batch)
 	s.addInterface(ifc)
@@ -267,9 +270,12 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 		}
 		s.inputLoop()
 	}
-	if s.mem.Kept() > 0 {
+	if s.mem.Kept() > 0 || feature.TSO && s.keptSuper() {
 		if now >= s.trimAt {
 			s.mem.Trim()
+			if feature.TSO {
+				s.trimSuper()
+			}
 			s.trimAt = now + trimInterval
 		}
 		next = min(next, s.trimAt)

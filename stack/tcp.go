@@ -233,7 +233,9 @@ func (s *Stack) outputDirty() {
 // output sends what c may send now, arms its timer, and lets go of it when it is
 // over.
 func (s *Stack) output(c *Conn) {
-	if !feature.FastPath || !s.express(c) {
+	if feature.TSO && offloaderOf(s, &c.path) != nil {
+		s.outputSuper(c)
+	} else if !feature.FastPath || !s.express(c) {
 		b := s.spare
 		if b == nil {
 			b = s.pool.Get()
@@ -277,7 +279,11 @@ func (s *Stack) sendSegment(c *Conn, b *pkt.Buf) {
 			return
 		}
 		c.Conn.SetPathMSS(c.pathMSS())
-		if feature.PMTUD && b.Len()+ipv4.MinHeaderLen > int(c.path.mtu) { // it has shrunk
+		n := b.Len() + ipv4.MinHeaderLen
+		if feature.TSO {
+			n = wireLen(b, ipv4.MinHeaderLen)
+		}
+		if feature.PMTUD && n > int(c.path.mtu) { // it has shrunk
 			s.pool.Put(b)
 			c.Conn.Resegment(0, true)
 			return
@@ -312,8 +318,16 @@ func (s *Stack) progress(c *Conn, una uint32) {
 // listener; there being none, the sender is told (RFC 9293 section 3.10.7.1).
 func (s *Stack) inputTCP(h *ipv4.Header, p []byte) ipv4.Drop {
 	seg := &s.seg
-	if d := tcp.Parse(p, ipv4.PseudoSum(h.Src, h.Dst, ipv4.ProtoTCP, len(p)), seg); d != ipv4.DropNone {
+	pseudo := ipv4.PseudoSum(h.Src, h.Dst, ipv4.ProtoTCP, len(p))
+	var size uint16
+	if feature.GRO {
+		size, pseudo = tcp.Known(seg, pseudo)
+	}
+	if d := tcp.Parse(p, pseudo, seg); d != ipv4.DropNone {
 		return d
+	}
+	if feature.GRO {
+		tcp.SetSize(seg, size)
 	}
 	if feature.ECN {
 		seg.ECN = h.TOS & 3

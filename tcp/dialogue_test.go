@@ -56,6 +56,8 @@ type dialogue struct {
 	ecr     uint32 // the last TSval that we have sent
 
 	hold   bool // batch: no output yet
+	noTSO  bool
+	supers int // super-segments
 	ladder []string
 }
 
@@ -144,6 +146,7 @@ type want struct {
 	sack               []uint32 // blocks: left and right edges
 	reserved           byte
 	badSum             bool
+	super              int
 }
 
 func (w *want) set(s string) { w.has[s] = true }
@@ -187,6 +190,9 @@ func data(s string) part { return func(w *want) { w.data = []byte(s); w.set("dat
 func rawOptions(b ...byte) part { return func(w *want) { w.raw = b; w.set("raw") } }
 func reserved(b byte) part      { return func(w *want) { w.reserved = b } }
 func badChecksum(w *want)       { w.badSum = true }
+
+// inSegments makes what arrives a super-segment of segments with n octets each.
+func inSegments(n int) part { return func(w *want) { w.super = n } }
 
 // marked is the codepoint CE in the IPv4 header.
 func marked(w *want) { w.set("ce") }
@@ -248,6 +254,9 @@ func (d *dialogue) input(f Flags, w *want) {
 	}
 	if w.has["ce"] {
 		s.ECN = ce
+	}
+	if w.super != 0 {
+		SetSize(&s, uint16(w.super))
 	}
 	copied := s
 	state := d.c.State()
@@ -356,10 +365,7 @@ func (d *dialogue) pump() {
 		return
 	}
 	for n := 0; ; n++ {
-		b := pkt.NewBuf(1500)
-		if d.mtu > 1500 {
-			b = pkt.NewBuf(d.mtu)
-		}
+		b := d.newBuf()
 		state := d.c.State()
 		ok := d.c.Output(d.now, b)
 		if s := d.c.State(); s != state {
@@ -368,13 +374,42 @@ func (d *dialogue) pump() {
 		if !ok {
 			break
 		}
-		d.take(b)
+		d.takeAll(b)
 		if n > 2000 {
 			d.failf("Output does not end")
 		}
 		d.check()
 	}
 	d.check()
+}
+
+// newBuf returns a Buf for the next segment: with feature tso, for a super-segment.
+func (d *dialogue) newBuf() *pkt.Buf {
+	if feature.TSO && !d.noTSO {
+		b := pkt.NewBuf(pkt.SuperSize)
+		pkt.AllowSuper(b, ipv4.MaxLen)
+		return b
+	}
+	return pkt.NewBuf(max(d.mtu, 1500))
+}
+
+// takeAll examines what Output has put into b: of a super-segment, the segments that a device makes
+// of it. So every dialogue shows that they are the same as those without the feature.
+func (d *dialogue) takeAll(b *pkt.Buf) {
+	d.Helper()
+	segs, err := wireSegments(b)
+	if err != "" {
+		d.failf("%s", err)
+	}
+	if len(segs) > 1 {
+		d.supers++
+		d.logf("--> super-segment:")
+	}
+	for _, p := range segs {
+		b.Reset()
+		copy(b.Append(len(p)), p)
+		d.take(b)
+	}
 }
 
 // take examines a segment of ours: whole, well-formed, with nothing that was not

@@ -285,6 +285,7 @@ type machine struct {
 	c    *Conn
 	mem  *pkt.Memory
 	now  pkt.Time
+	tso  bool   // super-segments
 	mine uint32 // ours: right edge as advertised
 	has  bool   // mine is set
 	log  []string
@@ -311,44 +312,68 @@ func (m *machine) output(reply func([]byte)) {
 	m.t.Helper()
 	c := m.c
 	b := pkt.NewBuf(1500)
+	if m.tso {
+		b = pkt.NewBuf(pkt.SuperSize)
+	}
 	for n := 0; ; n++ {
 		if n > 5000 {
 			m.failf("Output does not end")
 		}
 		b.Reset()
+		if m.tso {
+			pkt.AllowSuper(b, ipv4.MaxLen)
+		}
+		cwnd := int64(c.cc.cwnd+c.cc.limitedTransmit(c)) - int64(c.flight())
 		una, nxt := c.snd.una, c.snd.nxt
 		room := int32(una + c.snd.wnd - nxt)
 		probe := c.flags&flagProbe != 0
 		if !c.Output(m.now, b) {
 			break
 		}
-		var s Segment
-		if d := Parse(b.Bytes(), ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, b.Len()), &s); d != ipv4.DropNone {
-			m.failf("sent what does not parse: %s", d)
+		segs, err := wireSegments(b)
+		if err != "" {
+			m.failf("%s", err)
 		}
-		m.logf("--> %s %d(%d) ack %d win %d", flagString(s.Flags), s.Seq, len(s.Payload), s.Ack, s.Wnd)
-		// New data stays within the peer's window, probes apart.
-		if s.Flags&(RST|SYN) == 0 && s.Len() > 0 && !before(s.Seq, nxt) && !probe && int32(s.Len()) > room {
-			m.failf("%d sequence numbers sent into a window of %d", s.Len(), room)
+		if n := int64(b.Len()) - int64(b.Bytes()[12]>>4)*4; len(segs) > 1 && (n > cwnd || n > int64(room)) {
+			m.failf("a super-segment of %d bytes, the windows have room for %d and %d", n, cwnd, room)
 		}
-		if s.Flags&(RST|SYN) == 0 && before(s.Seq, una-1) {
-			m.failf("sent from before SND.UNA")
-		}
-		if s.Flags&(RST|SYN) == 0 && s.Flags&ACK != 0 {
-			edge := s.Ack + uint32(s.Wnd)<<c.rcv.wscale
-			if m.has && before(edge, m.mine) && m.mine-edge >= 1<<c.rcv.wscale && !c.rcv.short {
-				m.failf("the right edge moved back by %d", m.mine-edge)
+		for _, p := range segs {
+			m.sent(p, una, nxt, room, probe)
+			m.check()
+			if reply != nil {
+				reply(p)
 			}
-			if !m.has || before(m.mine, edge) {
-				m.mine, m.has = edge, true
-			}
-		}
-		m.check()
-		if reply != nil {
-			reply(b.Bytes())
 		}
 	}
 	m.check()
+}
+
+// sent checks a segment of the Conn's. una, nxt and room are from before it, probe says that one
+// was due.
+func (m *machine) sent(p []byte, una, nxt uint32, room int32, probe bool) {
+	m.t.Helper()
+	c := m.c
+	var s Segment
+	if d := Parse(p, ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p)), &s); d != ipv4.DropNone {
+		m.failf("sent what does not parse: %s", d)
+	}
+	m.logf("--> %s %d(%d) ack %d win %d", flagString(s.Flags), s.Seq, len(s.Payload), s.Ack, s.Wnd)
+	// New data stays within the peer's window, probes apart.
+	if s.Flags&(RST|SYN) == 0 && s.Len() > 0 && !before(s.Seq, nxt) && !probe && int32(s.Len()) > room {
+		m.failf("%d sequence numbers sent into a window of %d", s.Len(), room)
+	}
+	if s.Flags&(RST|SYN) == 0 && before(s.Seq, una-1) {
+		m.failf("sent from before SND.UNA")
+	}
+	if s.Flags&(RST|SYN) == 0 && s.Flags&ACK != 0 {
+		edge := s.Ack + uint32(s.Wnd)<<c.rcv.wscale
+		if m.has && before(edge, m.mine) && m.mine-edge >= 1<<c.rcv.wscale && !c.rcv.short {
+			m.failf("the right edge moved back by %d", m.mine-edge)
+		}
+		if !m.has || before(m.mine, edge) {
+			m.mine, m.has = edge, true
+		}
+	}
 }
 
 func (m *machine) check() {
@@ -408,7 +433,7 @@ func runConn(t *testing.T, s *source) {
 	env := &Env{Mem: mem, SynRetries: 3, Retries2: 4, OrphanRetries: 2, FinTimeout: 60 * sec}
 	c := new(Conn)
 	c.Init(env, opt)
-	m := &machine{t: t, c: c, mem: mem, now: sec}
+	m := &machine{t: t, c: c, mem: mem, now: sec, tso: feature.TSO && cfg&0x10 != 0}
 	iss := uint32(s.byte())<<24 - 3000
 	irs := uint32(s.byte())<<24 - 2000
 	if cfg&0x40 != 0 {
@@ -610,7 +635,7 @@ func runPair(t *testing.T, s *source) {
 		c := new(Conn)
 		c.Init(env[i], Options{RcvBuf: 4096 << (cfg >> 1 & 7), SndBuf: 8192 << (cfg >> 4 & 3), Linger: -1, RcvLowat: 1})
 		c.SetNoDelay(cfg&0x40 != 0)
-		m[i] = &machine{t: t, c: c, mem: mem, now: sec}
+		m[i] = &machine{t: t, c: c, mem: mem, now: sec, tso: feature.TSO && strip&8 != 0}
 	}
 	now := sec
 	var wire [2][]flight // to m[i]

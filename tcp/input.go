@@ -28,6 +28,9 @@ func (c *Conn) Input(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 	}
 	if feature.TCPInfo {
 		c.tallyIn(uint32(len(s.Payload)))
+		if feature.GRO {
+			c.tallySuper(s)
+		}
 	}
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		if d := c.checkTimestamps(now, s); d != ipv4.DropNone {
@@ -442,7 +445,11 @@ func (c *Conn) inputData(now pkt.Time, s *Segment) (d ipv4.Drop, reset bool) {
 		c.flags |= flagFinSeen
 		r.fin = seq + uint32(len(p))
 	}
-	r.mss = max(r.mss, uint16(min(len(p), 65535)))
+	full := len(p)
+	if feature.GRO {
+		full = fullSize(s, full)
+	}
+	r.mss = max(r.mss, uint16(min(full, 65535)))
 	if seq != r.nxt || r.ooo != nil && r.ooo.n > 0 {
 		d = c.reassemble(seq, p)
 	} else if len(p) > 0 {

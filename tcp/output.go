@@ -224,6 +224,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 		c.cc.idle(c, now)
 	}
 	n := min(queued, mss, room)
+	if feature.TSO && n == mss && queued > n && room > n && pkt.Super(b) != 0 {
+		n = c.superSize(now, b, mss, min(queued, room))
+	}
 	if pipe := c.flight(); n > 0 && pipe > 0 && pipe+n > c.cc.cwnd+c.cc.limitedTransmit(c) {
 		c.flags |= flagCwndLimited
 		return false
@@ -231,7 +234,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	last := n == queued
 	force := c.flags&flagProbe != 0
 	switch {
-	case n == mss && n > 0:
+	case n >= mss && n > 0:
 	case queued == 0: // only our FIN
 		if room == 0 && !force {
 			if inFlight == 0 {
@@ -268,7 +271,7 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	seq := s.nxt
 	s.nxt += n
-	if feature.PLPMTUD && n > uint32(s.mss) {
+	if feature.PLPMTUD && mss > uint32(s.mss) && n == mss {
 		c.probing(n)
 	}
 	if feature.TCPOpts && c.flags&flagWantWrite != 0 {
@@ -291,6 +294,9 @@ func (c *Conn) sendNew(now pkt.Time, b *pkt.Buf) bool {
 	}
 	if feature.ECN && n > 0 {
 		c.ecnCapable()
+	}
+	if feature.TSO && n > mss {
+		c.superSent(b, n, mss)
 	}
 	c.sendData(now, b, seq, n, f)
 	return true
@@ -373,7 +379,12 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	if feature.ECN {
 		c.outputECN(h, f)
 	}
-	if feature.FastSum {
+	if feature.TSO && pkt.MayBePartial(b) {
+		if n > 0 {
+			c.snd.q.read(seq-c.snd.una, p[hlen:])
+		}
+		c.putPartial(b, p)
+	} else if feature.FastSum {
 		c.fillSum(p, hlen, seq-c.snd.una)
 	} else {
 		if n > 0 {

@@ -107,3 +107,17 @@ func (c *Conn) unhold() {
 		p.held = false
 	}
 }
+
+// paceBurst returns how many bytes may go out at once.
+func (c *Conn) paceBurst(now pkt.Time) uint32 {
+	if !c.paceable() {
+		return infinite
+	}
+	mss := uint32(c.snd.mss)
+	// What the rate gives in a quantum, of what the pacer's clock leaves of it.
+	per := c.paceTime(paceSegments * mss)
+	if per == 0 {
+		return infinite
+	}
+	return max(paceSegments*mss, uint32(min(uint64(paceQuantum)*uint64(paceSegments*mss)/uint64(per), infinite)))
+}

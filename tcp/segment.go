@@ -53,7 +53,7 @@ type Segment struct {
 	Urg              uint16
 	Flags            Flags
 
-	MSS    uint16 // 0: no option
+	MSS    uint16 // the option of a SYN; of others, what of the payload is one segment's: feature gro. 0: none, all
 	WScale int8   // -1: no option
 	HasTS  bool
 	ECN    uint8 // the low two bits of the IPv4 header's TOS: the caller of Parse sets it, for the feature ecn
@@ -86,7 +86,7 @@ func Parse(p []byte, pseudo uint32, s *Segment) ipv4.Drop {
 	if hlen < minHeaderLen || hlen > len(p) {
 		return ipv4.DropTCPDataOffset
 	}
-	if pkt.Checksum(pkt.Sum(pseudo, p)) != 0 {
+	if !(feature.GRO && pseudo == verified) && pkt.Checksum(pkt.Sum(pseudo, p)) != 0 {
 		return ipv4.DropTCPChecksum
 	}
 	s.SrcPort = pkt.BigEndian.Uint16(p[0:])

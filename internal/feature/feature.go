@@ -124,6 +124,15 @@ const (
 	// TCPOpts: TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and
 	// a route's window (in full).
 	TCPOpts = tags.TCPOpts
+
+	// GRO: super-segments, and checksums that need no look, are taken as they
+	// come from a device that has them: a TAP with vnet_hdr, an emulated link (in
+	// full).
+	GRO = tags.GRO
+
+	// TSO: super-segments of up to 64 KiB, and checksums left to a device that
+	// can: a TAP with vnet_hdr, an emulated link (in full; needs gro).
+	TSO = tags.TSO
 )
 
 // LenX is 1 if this build has feature X, else 0: the length of an array that takes no
@@ -157,6 +166,8 @@ const (
 	LenSynCookies    = tags.LenSynCookies
 	LenTCPInfo       = tags.LenTCPInfo
 	LenTCPOpts       = tags.LenTCPOpts
+	LenGRO           = tags.LenGRO
+	LenTSO           = tags.LenTSO
 )
 
 // On reports whether this build has the feature called name, as in the table.
@@ -218,6 +229,10 @@ func On(name string) bool {
 		return TCPInfo
 	case "tcpopts":
 		return TCPOpts
+	case "gro":
+		return GRO
+	case "tso":
+		return TSO
 	}
 	return false
 }

@@ -1,9 +1,11 @@
 package pkt
 
+import "github.com/bonsainet/bonsai/internal/feature"
+
 // Headroom is what a sender leaves free in front of a payload, in bytes: a
 // 12-byte virtio header, Ethernet with a VLAN tag, and an IPv4 header with all
 // of its options.
-const Headroom = 96
+const Headroom = 96 + offloadLen
 
 // Buf is the memory of one frame: the bytes of the frame lie somewhere in the
 // middle of it, so that headers can be put in front without copying.
@@ -35,7 +37,12 @@ func (b *Buf) Len() int { return b.end - b.off }
 func (b *Buf) Cap() int { return len(b.mem) - Headroom }
 
 // Reset empties the Buf and restores its headroom.
-func (b *Buf) Reset() { b.off, b.end = Headroom, Headroom }
+func (b *Buf) Reset() {
+	b.off, b.end = Headroom, Headroom
+	if feature.GRO {
+		clearOffload(b)
+	}
+}
 
 // Space empties the Buf and returns the memory into which a device may read a
 // frame; SetLen then says how much it read.
@@ -106,7 +113,7 @@ func (p *Pool) Get() *Buf {
 //
 //go:noinline
 func (p *Pool) Put(b *Buf) {
-	if len(p.free) < cap(p.free) && b.Cap() >= p.size {
+	if len(p.free) < cap(p.free) && b.Cap() >= p.size && (!feature.TSO || b.Cap() < SuperSize) {
 		p.free = append(p.free, b)
 	}
 }

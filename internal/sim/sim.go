@@ -50,6 +50,9 @@ type Options struct {
 	Stall Time
 	// Check, if not nil, is called after each Poll of a host; an error ends Run.
 	Check func(h *Host) error
+	// Offload has the stacks hand super-segments to links (features gro and tso), which cut
+	// them unless the path is perfect.
+	Offload bool
 }
 
 // Net is a simulation.

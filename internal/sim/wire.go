@@ -18,6 +18,7 @@ type wireTap struct {
 	hash   uint64
 	table  *crc32.Table
 	flows  map[flowKey]*Traffic
+	supers int // super-segments
 	pcap   *pcap.Writer
 }
 
@@ -41,7 +42,8 @@ func (w *wireTap) init(out io.Writer) {
 }
 
 // see looks at a frame that host number h sends at now.
-func (w *wireTap) see(now Time, h byte, f []byte) {
+func (w *wireTap) see(now Time, h byte, b *netif.Buf) {
+	f := b.Bytes()
 	w.frames++
 	x := w.hash ^ uint64(crc32.Checksum(f, w.table))<<8 ^ uint64(h) ^ uint64(now)<<20
 	x *= 0x9e3779b97f4a7c15
@@ -49,11 +51,12 @@ func (w *wireTap) see(now Time, h byte, f []byte) {
 	if w.pcap != nil {
 		w.pcap.Packet(int64(now), f)
 	}
-	w.count(f)
+	w.count(f, netif.SegmentSize(b))
 }
 
-// count keeps the statistics of the connection that f belongs to.
-func (w *wireTap) count(f []byte) {
+// count keeps the statistics of the connection that f belongs to. mss is the payload of a segment if
+// f is a super-segment, else 0.
+func (w *wireTap) count(f []byte, mss int) {
 	if len(f) < 54 || binary.BigEndian.Uint16(f[12:]) != netif.EtherTypeIPv4 || f[14] != 0x45 || f[23] != ipv4.ProtoTCP {
 		return
 	}
@@ -80,6 +83,10 @@ func (w *wireTap) count(f []byte) {
 		t.Again++
 	}
 	t.Segments++
+	if mss > 0 {
+		t.Segments += (int(n) - 1) / mss
+		w.supers++
+	}
 	if t.Segments == 1 || int32(seq+size-t.next) > 0 {
 		t.next = seq + size
 	}
@@ -95,7 +102,7 @@ func (t *tapped) Send(bufs []*netif.Buf) error {
 	n := t.h.net
 	now := n.Now()
 	for _, b := range bufs {
-		n.wire.see(now, t.h.number, b.Bytes())
+		n.wire.see(now, t.h.number, b)
 	}
 	return t.port.Send(bufs)
 }
@@ -133,4 +140,10 @@ func (n *Net) Dump() string {
 		}
 	}
 	return b.String()
+}
+
+// Offload implements netif.Offloader.
+func (t *tapped) Offload() bool {
+	o, ok := t.port.(netif.Offloader)
+	return t.h.net.opt.Offload && ok && o.Offload()
 }

@@ -113,13 +113,26 @@ func (n *Net) Cut() { n.cable.cut.Store(true) }
 
 type cable struct {
 	netif.Device
-	cut atomic.Bool
+	cut     atomic.Bool
+	out, in atomic.Int32 // super-segments
 }
+
+func (c *cable) look(bufs []*netif.Buf, supers *atomic.Int32) {
+	for _, b := range bufs {
+		if netif.SegmentSize(b) != 0 {
+			supers.Add(1)
+		}
+	}
+}
+
+// Offload says whether the TAP has it.
+func (c *cable) Offload() bool { return c.Device.(netif.Offloader).Offload() }
 
 func (c *cable) Send(bufs []*netif.Buf) error {
 	if c.cut.Load() {
 		return nil
 	}
+	c.look(bufs, &c.out)
 	return c.Device.Send(bufs)
 }
 
@@ -127,6 +140,7 @@ func (c *cable) Recv(bufs []*netif.Buf) (int, error) {
 	for {
 		n, err := c.Device.Recv(bufs)
 		if err != nil || !c.cut.Load() {
+			c.look(bufs[:n], &c.in)
 			return n, err
 		}
 	}

@@ -38,6 +38,7 @@ func Run(t *testing.T, pair func(t *testing.T) (a, b netif.Device)) {
 		{"sends and receives at the same time", concurrent},
 		{"wakes Recv on Close", closes},
 		{"allocates nothing", allocatesNothing},
+		{"moves super-segments, if it says so", offloads},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := pair(t)
@@ -294,6 +295,111 @@ func concurrent(t *testing.T, a, b netif.Device) {
 		})
 	}
 	wg.Wait()
+}
+
+// offloads sends super-segments and checksums to be completed between devices that take them, and
+// then from one to an end that takes none.
+func offloads(t *testing.T, a, b netif.Device) {
+	x, ok := a.(netif.Offloader)
+	if !ok || !x.Offload() {
+		t.Skip("it is no netif.Offloader, or this build has no feature tso")
+	}
+	for _, both := range []bool{false, true} {
+		if y, ok := b.(netif.Offloader); both && (!ok || !y.Offload()) {
+			t.Error("one end has it, the other has not")
+			return
+		}
+		within(t, b, "receiving super-segments", func() {
+			out, in := bufs(a, 2), bufs(b, 4)
+			out[0] = netif.NewBuf(netif.SuperSize)
+			mss := min(b.MTU()-40, 20_000)
+			for n := range 50 {
+				size := min([]int{2*mss + 1, (window-2)*mss - 7, 20 * mss, mss + 1}[n%4], 65_000)
+				super(out[0], a.HardwareAddr(), b.HardwareAddr(), n, size, mss)
+				super(out[1], a.HardwareAddr(), b.HardwareAddr(), n, 100, 0)
+				if err := a.Send(out); err != nil {
+					t.Fatal(err)
+				}
+				distinct(t, out, in)
+				if out[0].Cap() < netif.SuperSize {
+					t.Fatal("Send gave a smaller Buf for a large one")
+				}
+				for left := size + 100; left > 0; {
+					k, err := b.Recv(in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					distinct(t, out, in)
+					for _, f := range in[:k] {
+						left -= part(t, f, n, mss, both)
+					}
+				}
+			}
+		})
+	}
+}
+
+// super puts a TCP segment with n bytes of data into b, whose checksum is to be completed: a
+// super-segment in segments of mss, if that is not 0.
+func super(b *netif.Buf, from, to netif.MAC, number, n, mss int) {
+	b.Reset()
+	f := b.Append(54 + n)
+	clear(f[:54])
+	copy(f, to[:])
+	copy(f[6:], from[:])
+	f[12] = 8
+	p := f[14:]
+	copy(p, []byte{0x45, 0, byte((40 + n) >> 8), byte(40 + n), 0, 0, 0x40, 0, 64, 6, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2})
+	binary.BigEndian.PutUint16(p[10:], ^sum(0, p[:20]))
+	binary.BigEndian.PutUint32(p[24:], uint32(number)<<20)
+	p[32], p[33] = 5<<4, 0x10
+	binary.BigEndian.PutUint16(p[36:], sum(6+uint32(20+n), p[12:20]))
+	for i := range p[40:] {
+		p[40+i] = byte(number + i)
+	}
+	netif.SetSummed(b, netif.SumPartial)
+	netif.SetSegmentSize(b, mss)
+}
+
+// part checks a frame that super's became, or a part of it did, and returns how much data it has:
+// 0 if it is another's.
+func part(t *testing.T, b *netif.Buf, number, mss int, both bool) int {
+	t.Helper()
+	f := b.Bytes()
+	if len(f) < 54 || f[12] != 8 || f[13] != 0 || f[14+9] != 6 || string(f[14+12:14+20]) != "\xc6\x12\x00\x01\xc6\x12\x00\x02" {
+		return 0
+	}
+	p := f[14:min(len(f), 14+int(binary.BigEndian.Uint16(f[16:])))]
+	at := int(binary.BigEndian.Uint32(p[24:])) - number<<20
+	data := p[40:]
+	size := netif.SegmentSize(b)
+	switch {
+	case sum(0, p[:20]) != 0xffff:
+		t.Fatalf("frame %d: bad IPv4 checksum", number)
+	case !both && (size != 0 || netif.Summed(b) == netif.SumPartial):
+		t.Fatalf("frame %d: who has not called Offload got a super-segment, or no checksum", number)
+	case size == 0 && len(data) > mss, size > mss:
+		t.Fatalf("frame %d: %d bytes of data, segments of %d", number, len(data), size)
+	case netif.Summed(b) == netif.SumFull && sum(6+uint32(len(p)-20), p[12:]) != 0xffff:
+		t.Fatalf("frame %d: bad TCP checksum", number)
+	}
+	for i, c := range data {
+		if c != byte(number+at+i) {
+			t.Fatalf("frame %d differs at byte %d", number, at+i)
+		}
+	}
+	return len(data)
+}
+
+// sum is the Internet checksum of b, not complemented, which begins with acc.
+func sum(acc uint32, b []byte) uint16 {
+	for i, c := range b {
+		acc += uint32(c) << (8 * (1 - i%2))
+	}
+	for acc > 0xffff {
+		acc = acc>>16 + acc&0xffff
+	}
+	return uint16(acc)
 }
 
 func closes(t *testing.T, a, b netif.Device) {

@@ -12,8 +12,9 @@
 //	a, b := emu.NewLink(emu.Config{Clock: &clock, Seed: 1, Path: emu.Path{Delay: 20e6, Loss: 0.02}})
 //
 // A link without impairments copies nothing: Bufs change hands, if those of both
-// ends are equally large, and no goroutine stands between them. It has no offloads
-// and does not pad short frames to 60 bytes.
+// ends are equally large, and no goroutine stands between them. It does not pad short
+// frames to 60 bytes. Feature tso adds super-segments: what counters and impairments see of them
+// is the frames that they stand for.
 package emu
 
 import "github.com/bonsainet/bonsai/netif"
@@ -122,4 +123,8 @@ func (q *pipe) change(p Path) error {
 	return nil
 }
 
-var _ netif.Device = (*Port)(nil)
+// Offload implements netif.Offloader, with features gro and tso. Super-segments that the other end
+// does not take, or that meet an impairment, are cut into frames as they are sent.
+func (p *Port) Offload() bool { return netif.Offloads && p.offload() }
+
+var _ netif.Offloader = (*Port)(nil)

@@ -35,6 +35,12 @@ type pipe struct {
 	free []*netif.Buf // empty ones: last in, first out, since that one is in the cache
 	wire              // frames with a time: impair.go
 
+	// Features gro and tso.
+	whole bool         // the receiver takes super-segments
+	more  int          // frames that those in fifo stand for, besides themselves
+	large []*netif.Buf // empty ones
+	lent  []*netif.Buf // what the receiver gave for the large ones that it has
+
 	path    Path
 	perfect bool
 	rng     rand.PCG
@@ -111,6 +117,12 @@ func (q *pipe) send(at netif.Time, bufs []*netif.Buf) errno.Errno {
 		err = errno.ENETDOWN
 	case q.perfect && len(q.heap) == 0 && len(q.held) == 0:
 		for i, b := range bufs {
+			if netif.Offloads && netif.Summed(b) == netif.SumPartial {
+				if e, done := q.sendOffloaded(at, bufs, i); done {
+					err = max(err, e)
+					continue
+				}
+			}
 			if e := q.admit(b.Bytes()); e != 0 {
 				err = e
 				continue
@@ -124,6 +136,12 @@ func (q *pipe) send(at netif.Time, bufs []*netif.Buf) errno.Errno {
 			at = q.now()
 		}
 		for i, b := range bufs {
+			if netif.Offloads && netif.Summed(b) == netif.SumPartial {
+				if e, done := q.sendOffloaded(at, bufs, i); done {
+					err = max(err, e)
+					continue
+				}
+			}
 			if e := q.admit(b.Bytes()); e != 0 {
 				err = e
 			} else if q.transmit(at, b.Bytes()) && !q.lose() {
@@ -184,7 +202,7 @@ func (q *pipe) admit(frame []byte) errno.Errno {
 		q.stats.BadLength++
 		return errno.EMSGSIZE
 	}
-	if q.len() >= q.limit {
+	if q.len()+q.more >= q.limit {
 		q.stats.Overruns++
 		return errno.ENOBUFS
 	}
@@ -225,6 +243,9 @@ func (q *pipe) copy(frame *netif.Buf) *netif.Buf {
 		b = netif.NewBuf(max(frame.Cap(), frame.Len()))
 	}
 	b.CopyFrom(frame.Bytes())
+	if netif.Offloads {
+		netif.SetSummed(b, netif.Summed(frame))
+	}
 	return b
 }
 
@@ -239,6 +260,9 @@ func (q *pipe) push(b *netif.Buf) {
 // take puts the frames that are due into bufs.
 func (q *pipe) take(now netif.Time, bufs []*netif.Buf) int {
 	n := 0
+	if netif.Offloads && len(q.lent) > 0 {
+		q.takeBack(bufs)
+	}
 	for n < len(bufs) && q.head < len(q.fifo) {
 		bufs[n] = q.deliver(q.fifo[q.head], bufs[n])
 		q.head++
@@ -267,14 +291,23 @@ func (q *pipe) take(now netif.Time, bufs []*netif.Buf) int {
 // deliver exchanges a full Buf for the receiver's empty one, and returns what
 // the receiver gets.
 func (q *pipe) deliver(full, empty *netif.Buf) *netif.Buf {
+	if netif.Offloads && netif.SegmentSize(full) != 0 {
+		return q.deliverWhole(full, empty)
+	}
 	n := full.Len()
 	q.delivered(n)
 	if full.Cap() < empty.Cap() && n <= empty.Cap() {
 		empty.CopyFrom(full.Bytes())
+		if netif.Offloads {
+			netif.SetSummed(empty, netif.Summed(full))
+		}
 		full, empty = empty, full
 	} else if full.Cap() < empty.Cap() { // a frame that begins in the headroom
 		b := netif.NewBuf(n)
 		b.CopyFrom(full.Bytes())
+		if netif.Offloads {
+			netif.SetSummed(b, netif.Summed(full))
+		}
 		full, empty = b, full
 	}
 	q.free = append(q.free, empty)
@@ -357,8 +390,9 @@ func (q *pipe) close() {
 	q.setDown(true)
 	q.mu.Lock()
 	q.dead, q.closed = true, true
-	q.stats.Down += uint64(q.len())
+	q.stats.Down += uint64(q.len() + q.more)
 	q.fifo, q.free, q.head = nil, nil, 0
+	q.more, q.large, q.lent = 0, nil, nil
 	q.mu.Unlock()
 	q.cond.Broadcast()
 }

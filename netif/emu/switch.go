@@ -81,6 +81,9 @@ type SwitchPort struct {
 	dn    pipe // from it
 }
 
+// Offload returns false: a switch takes frames of the MTU only.
+func (p *SwitchPort) Offload() bool { return false }
+
 // Validate returns nil or a *ConfigError.
 func (c *SwitchConfig) Validate() error {
 	if err := limits(c.MTU, c.Frames); err != nil {

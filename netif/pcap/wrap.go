@@ -43,6 +43,13 @@ func (d *Device) Recv(bufs []*netif.Buf) (int, error) {
 	return n, err
 }
 
+// Offload implements netif.Offloader if the device does. Super-segments are recorded as they are, with
+// checksums that may not be computed, as Linux captures them.
+func (d *Device) Offload() bool {
+	o, ok := d.Device.(netif.Offloader)
+	return ok && o.Offload()
+}
+
 func (d *Device) record(bufs []*netif.Buf) {
 	w := d.w
 	w.mu.Lock()

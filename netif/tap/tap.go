@@ -6,8 +6,10 @@
 // hardware address. Opening one takes CAP_NET_ADMIN, or an interface that root
 // made for the user: ip tuntap add tap0 mode tap user NAME.
 //
-// A TAP takes and gives one frame per system call, without offloads. On systems
-// other than Linux, Open returns an error.
+// A TAP takes and gives one frame per system call. With the features gro and tso, that is up to 64
+// KiB of one connection (IFF_VNET_HDR), which the kernel segments only if it sends it on over
+// a wire; without them, and for who does not call Offload, a frame of the MTU. On systems other than
+// Linux, Open returns an error.
 package tap
 
 import "github.com/bonsainet/bonsai/netif"
@@ -67,4 +69,4 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-var _ netif.Device = (*Device)(nil)
+var _ netif.Offloader = (*Device)(nil)

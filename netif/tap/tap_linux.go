@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/songgao/water"
 )
@@ -38,7 +39,8 @@ type Device struct {
 		n    int
 		err  error
 	}
-	tx struct {
+	dropped atomic.Uint64
+	tx      struct {
 		f    func(fd uintptr) bool
 		bufs []*netif.Buf
 		err  error
@@ -69,21 +71,17 @@ func Open(c Config) (*Device, error) {
 		return nil, &Error{c.Name, "no socket for its configuration", err}
 	}
 	d := &Device{name: c.Name, ctrl: ctrl}
-
-	conf := water.Config{DeviceType: water.TAP}
-	conf.Name = c.Name
-	// water clears the flag of an interface that it is not told to keep.
-	conf.Persist = c.Persist || c.Name != "" && d.exists()
-	if c.Owner != nil {
-		conf.Permissions = &water.DevicePermissions{Owner: c.Owner.UID, Group: c.Owner.GID}
+	// The flag of an interface that is not to be kept is cleared.
+	persist := c.Persist || c.Name != "" && d.exists()
+	if feature.GRO {
+		d.file, d.name, err = openVnet(&c, persist)
+	} else {
+		err = d.open(&c, persist)
 	}
-	w, err := water.New(conf)
 	if err != nil {
 		syscall.Close(ctrl)
 		return nil, explain(c.Name, err)
 	}
-	d.name = w.Name()
-	d.file = w.ReadWriteCloser.(*os.File)
 	if err := d.setup(&c); err != nil {
 		d.Close()
 		return nil, err
@@ -91,11 +89,33 @@ func Open(c Config) (*Device, error) {
 	return d, nil
 }
 
+// open opens or makes an interface whose frames are bare.
+func (d *Device) open(c *Config, persist bool) error {
+	conf := water.Config{DeviceType: water.TAP}
+	conf.Name = c.Name
+	conf.Persist = persist
+	if c.Owner != nil {
+		conf.Permissions = &water.DevicePermissions{Owner: c.Owner.UID, Group: c.Owner.GID}
+	}
+	w, err := water.New(conf)
+	if err != nil {
+		return err
+	}
+	d.name = w.Name()
+	d.file = w.ReadWriteCloser.(*os.File)
+	return nil
+}
+
 func (d *Device) setup(c *Config) (err error) {
 	if d.raw, err = d.file.SyscallConn(); err != nil {
 		return &Error{d.name, "can't be polled", err}
 	}
-	d.rx.f, d.tx.f = d.read, d.write
+	if feature.GRO {
+		v := &vnet{d: d}
+		d.rx.f, d.tx.f = v.read, v.write
+	} else {
+		d.rx.f, d.tx.f = d.read, d.write
+	}
 	if c.MTU != 0 {
 		if err := d.SetMTU(c.MTU); err != nil {
 			return err
@@ -160,6 +180,14 @@ func explain(name string, err error) error {
 
 // Name returns the kernel's name of the interface when it was opened.
 func (d *Device) Name() string { return d.name }
+
+// Offload implements netif.Offloader, with feature gro: from now on the kernel gives super-segments
+// and takes them. It returns false where it can't.
+func (d *Device) Offload() bool { return feature.GRO && d.offload() }
+
+// Dropped returns how many frames from the kernel were dropped: longer than the MTU allows, or, with
+// feature gro, with a virtio_net_hdr that makes no sense.
+func (d *Device) Dropped() uint64 { return d.dropped.Load() }
 
 // MTU returns the MTU of the kernel's interface, in bytes, as it was when the
 // device was opened or at the last SetMTU.
@@ -256,6 +284,8 @@ func (d *Device) read(fd uintptr) bool {
 			b.SetLen(n)
 			if fits(b.Bytes(), mtu) {
 				d.rx.n++
+			} else {
+				d.dropped.Add(1)
 			}
 		}
 	}

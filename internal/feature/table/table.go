@@ -68,4 +68,6 @@ var Rows = [...]Row{
 	{"syncookies", "SynCookies", F, "SYN cookies where the backlog is full of half open connections", "R", "RFC 4987", "listen"},
 	{"tcpinfo", "TCPInfo", F, "the counters of TCP_INFO: bytes and segments sent, received, acknowledged and sent again", "K", "", ""},
 	{"tcpopts", "TCPOpts", F, "TCP_NOTSENT_LOWAT, TCP_SYNCNT, TCP_LINGER2, TCP_WINDOW_CLAMP, and a route's window", "K", "", ""},
+	{"gro", "GRO", F, "super-segments, and checksums that need no look, are taken as they come from a device that has them: a TAP with vnet_hdr, an emulated link", "K", "", ""},
+	{"tso", "TSO", F, "super-segments of up to 64 KiB, and checksums left to a device that can: a TAP with vnet_hdr, an emulated link", "K", "", "gro"},
 }

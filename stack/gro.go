@@ -1,0 +1,32 @@
+package stack
+
+import (
+	"github.com/bonsainet/bonsai/internal/pkt"
+	"github.com/bonsainet/bonsai/netif"
+)
+
+// offloader is an interface's device that takes and gives super-segments. It stands in
+// Interface.Dev, with the Bufs for them.
+type offloader struct {
+	netif.Offloader
+	free []*pkt.Buf // of SuperSize
+	used bool       // since the last trim
+}
+
+// offload returns the device of an interface, prepared for super-segments if it has them.
+func offload(dev netif.Device) netif.Device {
+	if o, ok := dev.(netif.Offloader); ok && o.Offload() {
+		return &offloader{Offloader: o}
+	}
+	return dev
+}
+
+// offloaded reports whether anything is known of the frame in b besides its bytes.
+func offloaded(b *pkt.Buf) bool { return pkt.SegmentSize(b) != 0 || pkt.Summed(b) != pkt.SumFull }
+
+// noChecksum makes the UDP datagram p one without a checksum, since it need not be verified.
+func noChecksum(p []byte) {
+	if len(p) >= 8 {
+		p[6], p[7] = 0, 0
+	}
+}
