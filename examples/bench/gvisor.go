@@ -15,8 +15,12 @@ import (
 )
 
 // peer returns a stack on dev that can open tens of thousands of connections in a minute.
-func peer(dev netif.Device, address string) (*gvisorpeer.Peer, error) {
-	p, err := gvisorpeer.New(dev, address+"/24", "")
+func peer(dev netif.Device, address string, offload bool) (*gvisorpeer.Peer, error) {
+	open := gvisorpeer.New
+	if offload {
+		open = gvisorpeer.NewOffload
+	}
+	p, err := open(dev, address+"/24", "")
 	if err == nil {
 		wait := tcpip.TCPTimeWaitTimeoutOption(100 * time.Millisecond)
 		p.Stack.SetTransportProtocolOption(tcp.ProtocolNumber, &wait)
@@ -28,13 +32,13 @@ func dial(p *gvisorpeer.Peer, address string) (net.Conn, error) {
 	return p.Dial(context.Background(), address)
 }
 
-func openLink(work string, o bench.Options) (*bench.Case, error) {
+func openLink(work string, o bench.Options, offload bool) (*bench.Case, error) {
 	da, db := emu.NewLink(emu.Config{MTU: o.MTU})
-	a, err := peer(da, bench.NearAddr)
+	a, err := peer(da, bench.NearAddr, offload)
 	if err != nil {
 		return nil, err
 	}
-	b, err := peer(db, bench.FarAddr)
+	b, err := peer(db, bench.FarAddr, offload)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +61,12 @@ func openLink(work string, o bench.Options) (*bench.Case, error) {
 	return e.Open(work, o)
 }
 
-func openTAP(work string, o bench.Options) (*bench.Case, error) {
+func openTAP(work string, o bench.Options, offload bool) (*bench.Case, error) {
 	t, err := bench.OpenTAP(o)
 	if err != nil {
 		return nil, err
 	}
-	p, err := peer(t.Device, t.Ours.String())
+	p, err := peer(t.Device, t.Ours.String(), offload)
 	if err != nil {
 		return nil, err
 	}

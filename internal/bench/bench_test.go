@@ -79,7 +79,8 @@ func TestEverySubjectDoesEveryWork(t *testing.T) {
 }
 
 // What is compared sends segments of the same size: 1,448 bytes with timestamps, 1,460
-// without. Only the kernel with its offloads sends larger ones.
+// without. Only over a TAP and within the kernel, with offloads, are there larger ones; the emulated
+// link counts what they stand for.
 func TestSegmentsAreFull(t *testing.T) {
 	mss := int64(1460)
 	if feature.Timestamps {
@@ -98,7 +99,7 @@ func TestSegmentsAreFull(t *testing.T) {
 			t.Fatal(s.Group, s.Name, err)
 		}
 		frames, least := int64(after-before), n.Bytes/mss
-		if offloads := s.Name == "kernel"; offloads != (frames < least*9/10) || frames > least*2 {
+		if offloads := s.Name == "kernel" || feature.TSO && s.Group == "tap" && s.Name == "bonsai"; offloads != (frames < least*9/10) || frames > least*2 {
 			t.Errorf("%s/%s: %d frames for %d bytes, of %d at most", s.Group, s.Name, frames, n.Bytes, mss)
 		}
 	}
@@ -308,7 +309,7 @@ func TestGoalsCompareWithinTheRun(t *testing.T) {
 	r.Goals(&b)
 	for _, want := range []string{
 		"processor time at most 2 times the floor | 1.90 s/GB | floor: 1.00 s/GB | 1.90 | yes |",
-		"bulk: at least 8 times gVisor | 7.00 Gbit/s | gvisor: 1.00 Gbit/s | 7.00 | no |",
+		"bulk, frames of the MTU for both: at least 8 times gVisor | 7.00 Gbit/s | gvisor: 1.00 Gbit/s | 7.00 | no |",
 		"TAP, upload: at least 5 times gVisor | not measured | gvisor: not measured |  | ? |",
 	} {
 		if !strings.Contains(b.String(), want) {

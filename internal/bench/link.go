@@ -7,6 +7,7 @@ import (
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/netif/emu"
 	"github.com/bonsainet/bonsai/socket"
 	"github.com/bonsainet/bonsai/socket/gonet"
@@ -32,20 +33,24 @@ var errListen = errors.New("this build can't accept connections: add -tags full,
 
 // SocketsSubject is bonsai's blocking sockets over an emulated link.
 func SocketsSubject() Subject {
-	return Subject{"sockets", "bonsai", "two stacks with blocking net.Conns over an emulated link", func(work string, o Options) (*Case, error) {
-		if work == "crr" && !feature.Listen {
-			return nil, errListen
-		}
-		e, err := openLink(o)
-		if err != nil {
-			return nil, err
-		}
-		return e.Open(work, o)
+	return Subject{"sockets", "bonsai", "two stacks with blocking net.Conns over an emulated link, in full with super-segments", func(work string, o Options) (*Case, error) {
+		return openSockets(work, o, false)
 	}}
 }
 
+func openSockets(work string, o Options, mtuOnly bool) (*Case, error) {
+	if work == "crr" && !feature.Listen {
+		return nil, errListen
+	}
+	e, err := openLink(o, mtuOnly)
+	if err != nil {
+		return nil, err
+	}
+	return e.Open(work, o)
+}
+
 // host returns a stack on a device.
-func host(o Options, dev *emu.Port, addr string) (*gonet.Stack, error) {
+func host(o Options, dev netif.Device, addr string) (*gonet.Stack, error) {
 	s := gonet.New(gonet.Config{Stack: o.config()})
 	err := s.Attach("eth0", dev)
 	if err == nil {
@@ -60,13 +65,17 @@ func host(o Options, dev *emu.Port, addr string) (*gonet.Stack, error) {
 }
 
 // openLink returns two stacks of ours on a perfect link.
-func openLink(o Options) (*Ends, error) {
+func openLink(o Options, mtuOnly bool) (*Ends, error) {
 	da, db := emu.NewLink(emu.Config{MTU: o.MTU})
-	a, err := host(o, da, NearAddr)
+	var x, y netif.Device = da, db
+	if mtuOnly {
+		x, y = plain{da}, plain{db}
+	}
+	a, err := host(o, x, NearAddr)
 	if err != nil {
 		return nil, err
 	}
-	b, err := host(o, db, FarAddr)
+	b, err := host(o, y, FarAddr)
 	if err != nil {
 		a.Close()
 		return nil, err

@@ -17,7 +17,8 @@ import (
 // Subjects are those that need no other module.
 func Subjects() []Subject {
 	list := append([]Subject{FloorSubject()}, PairSubjects()...)
-	return append(append(list, SocketsSubject(), TAPSubject()), kernelSubjects()...)
+	list = append(append(list, SocketsSubject(), TAPSubject()), plainSubjects()...)
+	return append(list, kernelSubjects()...)
 }
 
 const usage = `usage: %s [flags]

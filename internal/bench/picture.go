@@ -10,7 +10,7 @@ import (
 )
 
 // classes are the colours of the subjects.
-var classes = map[string]int{"bonsai": 0, "bonsai-grown": 0, "gvisor": 1, "kernel-plain": 2, "kernel": 2, "bare": 3, "floor": 3}
+var classes = map[string]int{"bonsai": 0, "bonsai-grown": 0, "bonsai-plain": 0, "gvisor": 1, "gvisor-offload": 1, "kernel-plain": 2, "kernel": 2, "bare": 3, "floor": 3}
 
 // caption says under what conditions a picture came about.
 func (r *Report) caption() string {

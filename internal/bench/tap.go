@@ -89,29 +89,37 @@ func (t *TAP) Ends(dial func(address string) (net.Conn, error), udp func(local, 
 
 // TAPSubject is bonsai's blocking sockets over a TAP.
 func TAPSubject() Subject {
-	return Subject{"tap", "bonsai", "blocking net.Conns over a TAP to the kernel's sockets", func(work string, o Options) (*Case, error) {
-		t, err := OpenTAP(o)
-		if err != nil {
-			return nil, err
-		}
-		s := gonet.New(gonet.Config{Stack: o.config()})
-		e := t.Ends(
-			func(address string) (net.Conn, error) { return s.Dial("tcp", address) },
-			func(local, remote netip.AddrPort) (net.Conn, error) {
-				d := gonet.Dialer{Stack: s, LocalAddr: net.UDPAddrFromAddrPort(local)}
-				return d.Dial("udp", remote.String())
-			},
-			func() { s.Close() },
-		)
-		if err = s.Attach("eth0", t.Device); err != nil {
-			t.Device.Close()
-		} else {
-			err = s.Configure("eth0", t.Ours.String()+"/24", "")
-		}
-		if err != nil {
-			e.Close()
-			return nil, err
-		}
-		return e.Open(work, o)
+	return Subject{"tap", "bonsai", "blocking net.Conns over a TAP to the kernel's sockets, in full with super-segments (vnet_hdr)", func(work string, o Options) (*Case, error) {
+		return openOnTAP(work, o, false)
 	}}
+}
+
+func openOnTAP(work string, o Options, mtuOnly bool) (*Case, error) {
+	t, err := OpenTAP(o)
+	if err != nil {
+		return nil, err
+	}
+	dev := t.Device
+	if mtuOnly {
+		dev = plain{dev}
+	}
+	s := gonet.New(gonet.Config{Stack: o.config()})
+	e := t.Ends(
+		func(address string) (net.Conn, error) { return s.Dial("tcp", address) },
+		func(local, remote netip.AddrPort) (net.Conn, error) {
+			d := gonet.Dialer{Stack: s, LocalAddr: net.UDPAddrFromAddrPort(local)}
+			return d.Dial("udp", remote.String())
+		},
+		func() { s.Close() },
+	)
+	if err = s.Attach("eth0", dev); err != nil {
+		t.Device.Close()
+	} else {
+		err = s.Configure("eth0", t.Ours.String()+"/24", "")
+	}
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e.Open(work, o)
 }

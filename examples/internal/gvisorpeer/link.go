@@ -17,23 +17,47 @@ type link struct {
 	mac  tcpip.LinkAddress
 	done chan struct{} // closed when nothing is received any more
 
+	offload bool // the device takes super-segments
+
 	mu sync.Mutex // of Send
 	tx []*netif.Buf
 }
 
 const batch = 64
 
-func newLink(dev netif.Device) *link {
+func newLink(dev netif.Device, offload bool) *link {
 	mac := dev.HardwareAddr()
-	return &link{dev: dev, mac: tcpip.LinkAddress(mac[:]), tx: buffers(dev), done: make(chan struct{})}
+	l := &link{dev: dev, mac: tcpip.LinkAddress(mac[:]), done: make(chan struct{})}
+	if o, ok := dev.(netif.Offloader); ok && offload {
+		l.offload = o.Offload()
+	}
+	l.tx = buffers(dev, batch)
+	if l.offload {
+		for i := range l.tx {
+			l.tx[i] = netif.NewBuf(netif.SuperSize)
+		}
+		l.tx = l.tx[:batch/8]
+	}
+	return l
 }
 
-func buffers(dev netif.Device) []*netif.Buf {
-	bufs := make([]*netif.Buf, batch)
+func buffers(dev netif.Device, n int) []*netif.Buf {
+	bufs := make([]*netif.Buf, n)
 	for i := range bufs {
 		bufs[i] = netif.NewBuf(dev.MTU() + header.EthernetMinimumSize)
 	}
 	return bufs
+}
+
+// GSOMaxSize and SupportedGSO make the link a stack.GSOEndpoint: as with gVisor's own fdbased
+// endpoint on a packet socket, it is the host that segments.
+func (l *link) GSOMaxSize() uint32 { return 65535 }
+
+func (l *link) SupportedGSO() stack.SupportedGSO {
+	if l.offload {
+		return stack.HostGSOSupported
+	}
+	return stack.GSONotSupported
 }
 
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
@@ -45,6 +69,12 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 		b.Reset()
 		for _, s := range p.AsSlices() {
 			copy(b.Append(len(s)), s)
+		}
+		if g := &p.GSOOptions; l.offload && g.Type == stack.GSOTCPv4 && g.NeedsCsum {
+			netif.SetSummed(b, netif.SumPartial)
+			if p.Data().Size() > int(g.MSS) {
+				netif.SetSegmentSize(b, int(g.MSS))
+			}
 		}
 		if n++; n == len(l.tx) {
 			l.dev.Send(l.tx)
@@ -66,7 +96,7 @@ func (l *link) Attach(d stack.NetworkDispatcher) {
 
 func (l *link) receive(d stack.NetworkDispatcher) {
 	defer close(l.done)
-	bufs := buffers(l.dev)
+	bufs := buffers(l.dev, batch)
 	for {
 		n, err := l.dev.Recv(bufs)
 		if err != nil {
@@ -118,5 +148,9 @@ func (l *link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardw
 func (l *link) SetOnCloseAction(func())                 {}
 func (l *link) Close()                                  { l.dev.Close() }
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
-	return stack.CapabilityResolutionRequired
+	c := stack.LinkEndpointCapabilities(stack.CapabilityResolutionRequired)
+	if l.offload {
+		c |= stack.CapabilityRXChecksumOffload // all of them, or none: with gVisor that is the link's
+	}
+	return c
 }

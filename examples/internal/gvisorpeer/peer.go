@@ -34,6 +34,15 @@ type Peer struct {
 // "198.18.0.1/24" and all other networks behind gateway, unless that is empty. Its
 // TCP has SACK, RACK, CUBIC and automatic buffers up to 4 MiB.
 func New(dev netif.Device, address, gateway string) (*Peer, error) {
+	return open(dev, address, gateway, false)
+}
+
+// NewOffload is New with super-segments and checksums left to dev, if it is a netif.Offloader.
+func NewOffload(dev netif.Device, address, gateway string) (*Peer, error) {
+	return open(dev, address, gateway, true)
+}
+
+func open(dev netif.Device, address, gateway string, offload bool) (*Peer, error) {
 	addr, err := netip.ParsePrefix(address)
 	if err != nil {
 		return nil, err
@@ -43,7 +52,7 @@ func New(dev netif.Device, address, gateway string) (*Peer, error) {
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocolCUBIC, udp.NewProtocol, icmp.NewProtocol4},
 		RawFactory:         raw.EndpointFactory{},
 	})
-	p := &Peer{Stack: s, addr: addr, link: newLink(dev)}
+	p := &Peer{Stack: s, addr: addr, link: newLink(dev, offload)}
 	if e := s.CreateNIC(nic, p.link); e != nil {
 		return nil, errors.New(e.String())
 	}
