@@ -154,12 +154,12 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"roots -C DIR -program ./":              "is no program: name a package main",
 		"packages -C DIR -program ./ -tags bad": "found packages",
 		"packages -C DIR -program ./nope":       "no package",
-		"packages -program DIR/text":            "is not an ELF file",
+		"packages -program DIR/text":            "is no program: give an ELF, Mach-O or PE file",
 		"symbols -program DIR/stripped":         "has no symbol table: build it without -ldflags=-s",
 		"why main.main -program DIR/stripped":   "give the package that it was built from",
 		"why no.such.symbol minimal":            "footprint symbols minimal lists them",
 		"features -C DIR -program ./":           "list them in footprint.json",
-		"diff DIR/text DIR/text":                "is not an ELF file",
+		"diff DIR/text DIR/text":                "is no program: give an ELF, Mach-O or PE file",
 	} {
 		err := run(context.Background(), strings.Fields(strings.ReplaceAll(args, "DIR", dir)), new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
