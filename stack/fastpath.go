@@ -44,8 +44,12 @@ func (s *Stack) predicted(ifc *netif.Interface, frames []*netif.Buf) int {
 	}
 	una := c.Una()
 	k := 0
-	for c.Conn.Predicted(s.now, f[headers:n], &s.seg) {
-	next:
+	var prev []byte // the segment before
+	for {
+		p := f[headers:n]
+		if (prev == nil || !c.Conn.Follows(s.now, p, prev)) && !c.Conn.Predicted(s.now, p, &s.seg) {
+			break
+		}
 		ifc.Stats.RxPackets++
 		ifc.Stats.RxBytes += uint64(len(f))
 		if k++; k == len(frames) || c.Overdue() {
@@ -56,11 +60,7 @@ func (s *Stack) predicted(ifc *netif.Interface, frames []*netif.Buf) int {
 		if len(g) != len(f) || !sameHeaders(g, f) {
 			break
 		}
-		prev := f[headers:n]
-		f = g
-		if c.Conn.Follows(s.now, f[headers:n], prev) {
-			goto next
-		}
+		prev, f = p, g
 	}
 	if k > 0 {
 		s.progress(c, una)

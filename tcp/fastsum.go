@@ -23,20 +23,7 @@ func (q *chain) readSum(at uint32, p []byte) uint32 {
 	if i := at + q.off - q.curAt; i < pkt.ChunkLen && uint32(len(p)) <= pkt.ChunkLen-i {
 		return pkt.CopySum(p, q.cur.Data[i:][:len(p)])
 	}
-	acc, odd := uint32(0), false
-	for len(p) > 0 {
-		from := q.seek(at)
-		n := min(len(from), len(p))
-		s := pkt.CopySum(p, from[:n])
-		if odd {
-			s = swapped(s)
-		}
-		acc += s
-		p = p[n:]
-		at += uint32(n)
-		odd = odd != (n&1 != 0)
-	}
-	return acc
+	return q.copySum(at, p, false)
 }
 
 // writeSum copies p to position at, which grow has made room for, and returns the sum of it.
@@ -44,13 +31,22 @@ func (q *chain) writeSum(at uint32, p []byte) uint32 {
 	if i := at + q.off - q.curAt; i < pkt.ChunkLen && uint32(len(p)) <= pkt.ChunkLen-i {
 		return pkt.CopySum(q.cur.Data[i:], p)
 	}
+	return q.copySum(at, p, true)
+}
+
+// copySum does either over more than one chunk.
+func (q *chain) copySum(at uint32, p []byte, write bool) uint32 {
 	acc, odd := uint32(0), false
 	for len(p) > 0 {
-		to := q.seek(at)
-		n := min(len(to), len(p))
-		s := pkt.CopySum(to, p[:n])
-		if odd {
-			s = swapped(s)
+		k := q.seek(at)
+		n := min(len(k), len(p))
+		to, from := p[:n], k[:n]
+		if write {
+			to, from = from, to
+		}
+		s := pkt.CopySum(to, from)
+		if odd { // begins in the middle of a 16-bit word
+			s = uint32(bits.ReverseBytes16(uint16(s)))
 		}
 		acc += s
 		p = p[n:]
@@ -59,6 +55,3 @@ func (q *chain) writeSum(at uint32, p []byte) uint32 {
 	}
 	return acc
 }
-
-// swapped returns the sum of a piece that begins in the middle of a 16-bit word.
-func swapped(s uint32) uint32 { return uint32(bits.ReverseBytes16(uint16(s))) }
