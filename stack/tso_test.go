@@ -322,7 +322,7 @@ func TestSuperSegmentIsCutForAnotherDevice(t *testing.T) {
 			want = n % size
 		}
 		last := f[47]&byte(tcp.FIN|tcp.PSH) != 0
-		if len(f) != 54+want || binary.BigEndian.Uint32(f[38:]) != uint32(1<<32-1000+i*size) || f[54] != byte(i*size) || last != (i == 3) {
+		if len(f) != 54+want || binary.BigEndian.Uint32(f[38:]) != uint32(1<<32-1000)+uint32(i*size) || f[54] != byte(i*size) || last != (i == 3) {
 			t.Errorf("frame %d: % x", i, f[:60])
 		}
 	}
