@@ -78,7 +78,7 @@ func (r *Reassembly) Input(now pkt.Time, h *Header, payload []byte) (whole []byt
 	case to > MaxLen-MinHeaderLen:
 		return nil, hdr, DropReassemblyLong
 	case h.Proto == ProtoTCP && (from == 8 || from == 0 && to < 16):
-		// "IF FO=1 and PROTOCOL=TCP then DROP PACKET", RFC 1858 section 3.2.2: no
+		// "IF FO=1 and PROTOCOL=TCP then DROP PACKET", RFC 1858 section 4.2: no
 		// link has an MTU that calls for it, but filters can be fooled with it.
 		return nil, hdr, DropFragmentTiny
 	}

@@ -245,7 +245,7 @@ func TestC36DatagramsLearnThePathMTU(t *testing.T) {
 	h.want("m2 198.18.0.1 > 198.18.0.2 frag 976@0+", "m2 198.18.0.1 > 198.18.0.2 frag 432@976")
 }
 
-// "an attempt to increase [...] MUST NOT be done less than 5 minutes after a Datagram
+// "An attempt to detect an increase [...] MUST NOT be done less than 5 minutes after a Datagram
 // Too Big message has been received" (RFC 1191 section 3): 10, here.
 func TestC37LargerIsTriedAfterTenMinutes(t *testing.T) {
 	h, c, p, sent := bigSender(t, sackSyn, 3)

@@ -88,8 +88,8 @@ func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken 
 }
 
 // rawError tells the sockets that may have sent q of error e, and reports whether there was
-// one: "The Internet layer MUST pass [...] ICMP error messages [...] to the appropriate
-// transport protocol" (RFC 1122 section 3.2.2), and a raw socket stands for one.
+// one: "the IP protocol number MUST be extracted from the original header and used to select the
+// appropriate transport protocol entity" (RFC 1122 section 3.2.2), and a raw socket stands for one.
 func (s *Stack) rawError(q *ipv4.Quote, e errno.Errno, hard bool) (told bool) {
 	for r := rawOf(s).head; r != nil; r = r.next {
 		if r.Proto != q.Proto || !r.Local.IsAny() && r.Local != q.Src || !r.Remote.IsAny() && r.Remote != q.Dst {

@@ -22,8 +22,8 @@ const (
 	probeFloor = 512
 	// probeStep is how near the search goes to what the path takes.
 	probeStep = 8
-	// probeAgain is when the path may have changed: PMTU_RAISE_TIMER, "RECOMMENDED
-	// value for this timer is 600 seconds" (RFC 8899 section 5.1.1).
+	// probeAgain is when the path may have changed: PMTU_RAISE_TIMER, which "has a period of
+	// 600 seconds" (RFC 8899 section 5.1.1).
 	probeAgain = 600 * pkt.Second
 )
 

@@ -102,7 +102,8 @@ func TestC38BlackHoleIsFoundAndMeasured(t *testing.T) {
 	}
 }
 
-// "the loss of a probe [...] SHOULD NOT be interpreted as congestion" (RFC 4821 section 7.6.2).
+// Where only the probe is lost, "the loss SHOULD NOT be interpreted as congestion signal" (RFC 4821
+// section 7.6.2).
 func TestC38LossOfAProbeIsNoCongestion(t *testing.T) {
 	for _, selective := range []bool{false, true} {
 		h := newHungry(t, selective, 1100)

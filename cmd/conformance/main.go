@@ -159,7 +159,7 @@ func page(tests map[int][]test) ([]byte, error) {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", table.Profiles[p], c["yes"], c["no"], c["-"])
 	}
 	b.WriteString("\n\"no\" where a rule is optional for the profile, **no** where it is not. MUST, SHLD and MAY with a number are RFC 9293's own labels. " +
-		"The section numbers, here and beside the code, were gone through one by one: RFC 9293's by its table of contents, and where two sections could be meant, by the text.\n")
+		"The section numbers, here and beside the code, and the quotations of six words or more, were looked up in the RFCs' texts, those of RFC 9406, 9438 and 9937 excepted.\n")
 	b.Write(body.Bytes())
 	return b.Bytes(), nil
 }
