@@ -53,7 +53,7 @@ func newPair(sender string, there, back emu.Path, others ...string) *pair {
 			return err
 		}
 		go relay.Join(dev, b)
-		lc := net.ListenConfig{Control: cubic}
+		lc := net.ListenConfig{Control: kernelif.Cubic}
 		p.Listener, err = lc.Listen(context.Background(), "tcp4", netip.AddrPortFrom(far, 80).String())
 		return err
 	}))
@@ -86,7 +86,7 @@ func (p *pair) add(sender string, dev netif.Device, addr netip.Addr) {
 			if e := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), t.Name()) }); e != nil {
 				return e
 			}
-			return errors.Join(err, cubic(network, address, c))
+			return errors.Join(err, kernelif.Cubic(network, address, c))
 		}
 		d := net.Dialer{Control: bound, LocalAddr: &net.TCPAddr{IP: addr.AsSlice()}}
 		p.dial = append(p.dial, func() (net.Conn, error) { return d.Dial("tcp4", to) })
@@ -116,16 +116,6 @@ func openTAP(addr netip.Addr) (*tap.Device, error) {
 		return nil, err
 	}
 	return dev, kernelif.SetAddr(dev.Name(), netip.PrefixFrom(addr, 24))
-}
-
-// cubic asks the kernel for CUBIC, whatever its default is.
-func cubic(network, address string, c syscall.RawConn) (err error) {
-	if e := c.Control(func(fd uintptr) {
-		err = syscall.SetsockoptString(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CONGESTION, "cubic")
-	}); e != nil {
-		return e
-	}
-	return err
 }
 
 // open opens a connection of sender i and returns both ends.

@@ -70,7 +70,7 @@ func openVeth(offloads bool) (e *Ends, err error) {
 	if err == nil {
 		err = ns.Do(func() (err error) {
 			if err = ready("eth0", far); err == nil {
-				l, err = net.Listen("tcp4", netip.AddrPortFrom(far, Port).String())
+				l, err = listen(netip.AddrPortFrom(far, Port))
 			}
 			return err
 		})
@@ -79,8 +79,9 @@ func openVeth(offloads bool) (e *Ends, err error) {
 		ns.Close()
 		return nil, err
 	}
+	dialer := net.Dialer{Control: kernelif.Cubic}
 	return &Ends{
-		Connect: Dialed(l, func() (net.Conn, error) { return net.Dial("tcp4", l.Addr().String()) }),
+		Connect: Dialed(l, func() (net.Conn, error) { return dialer.Dial("tcp4", l.Addr().String()) }),
 		Datagrams: func() (a, b net.Conn, err error) {
 			na, fa := netip.AddrPortFrom(near, NearUDP), netip.AddrPortFrom(far, FarUDP)
 			if a, err = net.DialUDP("udp4", net.UDPAddrFromAddrPort(na), net.UDPAddrFromAddrPort(fa)); err != nil {

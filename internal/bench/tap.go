@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -48,13 +49,20 @@ func OpenTAP(o Options) (*TAP, error) {
 		err = patient()
 	}
 	if err == nil {
-		t.listener, err = net.Listen("tcp4", netip.AddrPortFrom(t.Kernel, Port).String())
+		t.listener, err = listen(netip.AddrPortFrom(t.Kernel, Port))
 	}
 	if err != nil {
 		dev.Close()
 		return nil, err
 	}
 	return t, nil
+}
+
+// listen opens a listener of the kernel's whose connections have CUBIC, as bonsai's and
+// gVisor's do.
+func listen(a netip.AddrPort) (net.Listener, error) {
+	lc := net.ListenConfig{Control: kernelif.Cubic}
+	return lc.Listen(context.Background(), "tcp4", a.String())
 }
 
 // patient lets the kernel of a namespace open tens of thousands of connections in a minute:

@@ -43,3 +43,15 @@ type ifreq struct {
 	addr         ipv4.Addr
 	_            [16]byte
 }
+
+// Cubic is a Control of net.Dialer and net.ListenConfig: it asks the kernel for CUBIC, Linux's
+// default, whatever this machine's is. BBR paces by a timer, and says nothing of a stack
+// that shares the machine with it.
+func Cubic(network, address string, c syscall.RawConn) (err error) {
+	if e := c.Control(func(fd uintptr) {
+		err = os.NewSyscallError("TCP_CONGESTION cubic", syscall.SetsockoptString(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CONGESTION, "cubic"))
+	}); e != nil {
+		return e
+	}
+	return err
+}

@@ -5,6 +5,7 @@ package kernelif
 import (
 	"errors"
 	"net/netip"
+	"syscall"
 )
 
 // SetAddr returns an error: there is only Linux's way of it.
@@ -18,3 +19,6 @@ func Isolated() bool { return false }
 
 // Packets returns 0.
 func Packets(name string) (received, sent uint64) { return 0, 0 }
+
+// Cubic returns an error.
+func Cubic(network, address string, c syscall.RawConn) error { return errors.ErrUnsupported }
