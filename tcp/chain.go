@@ -8,8 +8,9 @@ import (
 // chain is a byte queue in chunks: data is appended or written at an offset,
 // read at an offset and dropped from the front. An empty chain holds no memory.
 //
-// A cursor remembers the chunk of the last access, so that sending,
-// retransmitting and reassembling in sequence never walk the chain.
+// A cursor remembers the chunk of the last access by position, so that sending,
+// retransmitting and reassembling in sequence never walk the chain. What the application
+// does at the other end, append and front, leaves the cursor alone.
 type chain struct {
 	_ [0]func() // not comparable
 
@@ -65,6 +66,31 @@ func (q *chain) write(at uint32, p []byte) {
 		n := copy(q.seek(at), p)
 		p = p[n:]
 		at += uint32(n)
+	}
+}
+
+// append adds p to the n bytes that the queue holds, as far as memory allows, and returns
+// how much it took. What grow made room for is to be written before.
+func (q *chain) append(m *pkt.Memory, n uint32, p []byte) int {
+	k, i := q.tail, n+pkt.ChunkLen-q.span // in the last chunk, or at its end
+	if have := q.grow(m, n+uint32(len(p))); have < n+uint32(len(p)) {
+		p = p[:have-min(have, n)]
+	}
+	took := len(p)
+	if k == nil && took > 0 {
+		k, i = q.tail.Next, 0
+	}
+	for ; len(p) > 0; k, i = k.Next, 0 {
+		p = p[copy(k.Data[i:], p):]
+	}
+	return took
+}
+
+// front fills p from the beginning of the queue.
+func (q *chain) front(p []byte) {
+	k, i := q.tail.Next, q.off
+	for ; len(p) > 0; k, i = k.Next, 0 {
+		p = p[copy(p, k.Data[i:]):]
 	}
 }
 

@@ -467,16 +467,15 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 		n = most - min(most, used)
 		c.flags |= flagWantWrite
 	}
-	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
-		n = have - min(have, used)
+	took := c.snd.q.append(c.env.Mem, used, p[:n])
+	if took < int(n) {
 		c.flags |= flagWantWrite
 	}
-	if n == 0 {
+	if took == 0 {
 		return 0, errno.EAGAIN
 	}
-	c.snd.q.write(used, p[:n])
-	c.snd.end += n
-	return int(n), 0
+	c.snd.end += uint32(took)
+	return took, 0
 }
 
 // Refill makes c Writable if a Write found no memory at all, and reports whether
@@ -512,7 +511,7 @@ func (c *Conn) Read(p []byte) (int, errno.Errno) {
 	if uint64(n) > uint64(len(p)) {
 		n = uint32(len(p))
 	}
-	c.rcv.q.read(0, p[:n])
+	c.rcv.q.front(p[:n])
 	c.consume(n)
 	return int(n), 0
 }

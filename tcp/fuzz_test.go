@@ -85,11 +85,15 @@ func FuzzChain(f *testing.F) {
 			switch in0.n(5) {
 			case 0: // append
 				n := in0.n(3 * pkt.ChunkLen)
-				have := int(q.grow(m, uint32(len(model)+n)))
-				n = min(n, max(have-len(model), 0))
 				p := stream(uint32(len(model))+uint32(n), n)
-				q.write(uint32(len(model)), p)
-				model = append(model, p...)
+				if in0.n(2) == 0 {
+					n = q.append(m, uint32(len(model)), p)
+				} else {
+					have := int(q.grow(m, uint32(len(model)+n)))
+					n = min(n, max(have-len(model), 0))
+					q.write(uint32(len(model)), p[:n])
+				}
+				model = append(model, p[:n]...)
 			case 1: // write in the middle
 				if len(model) > 0 {
 					at := in0.n(len(model))
@@ -102,7 +106,12 @@ func FuzzChain(f *testing.F) {
 				if len(model) > 0 {
 					at := in0.n(len(model))
 					p := make([]byte, min(in0.n(5000), len(model)-at))
-					q.read(uint32(at), p)
+					if in0.n(2) == 0 {
+						q.read(uint32(at), p)
+					} else {
+						at = 0
+						q.front(p)
+					}
 					if !bytes.Equal(p, model[at:][:len(p)]) {
 						t.Fatalf("read %d at %d", len(p), at)
 					}
