@@ -270,9 +270,12 @@ func (s *Stack) Poll(now pkt.Time) (next pkt.Time) {
 		}
 		s.inputLoop()
 	}
-	if s.mem.Kept() > 0 || feature.TSO && s.keptSuper() {
+	if s.mem.Kept() > 0 || feature.SACK && s.tcp.env.Keeps() || feature.TSO && s.keptSuper() {
 		if now >= s.trimAt {
 			s.mem.Trim()
+			if feature.SACK {
+				s.tcp.env.Trim()
+			}
 			if feature.TSO {
 				s.trimSuper()
 			}

@@ -144,7 +144,8 @@ type Env struct {
 	// ECN says whether to use the feature ecn.
 	ECN ECNMode
 
-	nboards int // in boards
+	keptRuns int32 // in boards
+	idleRuns int32 // of those, the ones that nobody has wanted since the last Trim
 }
 
 // Options are the application's settings. The zero value is not useful: Init

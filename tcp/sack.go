@@ -150,13 +150,14 @@ func (c *Conn) putSACK(h []byte) {
 	c.rcv.ooo.report.dup = interval{}
 }
 
-// maxRuns is the size of a scoreboard: 40 in minimal, 160 in client, 640 in full. One
-// grows where there is that much in flight: a run for every runBytes. What does not
-// fit is forgotten, as SACK information may be: it is advisory (RFC 2018 section 8).
-// So a peer that reports crumbs costs no memory (CVE-2019-11478).
+// A scoreboard begins with firstRuns and grows as need be to maxRuns: 40 in minimal, 160 in
+// client, 640 in full. Beyond that it grows where there is that much in flight: a run for
+// every runBytes. What does not fit is forgotten, as SACK information may be: it is advisory
+// (RFC 2018 section 8). So a peer that reports crumbs costs no memory (CVE-2019-11478).
 const (
-	maxRuns  = 40 << (2 * feature.Profile)
-	runBytes = 512
+	firstRuns = 8
+	maxRuns   = 40 << (2 * feature.Profile)
+	runBytes  = 512
 )
 
 // run is a piece of what is in flight: sent at one time, with one fate.
@@ -177,7 +178,7 @@ const (
 )
 
 // scoreboard holds everything in flight, in sequence without gaps. Connections
-// with nothing in flight have none: Env keeps a few for the next to need one.
+// with nothing in flight have none: Env keeps them for the next to need one.
 type scoreboard struct {
 	_ [0]func() // not comparable
 
@@ -200,15 +201,18 @@ func (b *scoreboard) room() bool {
 	if b.n >= maxRuns && int(b.v[b.n-1].hi-b.v[0].lo) < b.n*runBytes {
 		return false
 	}
-	n := max(maxRuns, 2*len(b.v))
+	n := max(firstRuns, 2*len(b.v))
+	if len(b.v) < maxRuns {
+		n = min(n, maxRuns)
+	}
 	v := unsafe.Slice((*run)(pkt.Words(uintptr(n)*unsafe.Sizeof(run{}))), n)
 	copy(v, b.v)
 	b.v = v
 	return true
 }
 
-// keepBoards is how many unused scoreboards an Env keeps.
-const keepBoards = 16
+// keepRuns is how long the unused scoreboards are together that an Env keeps.
+const keepRuns = 64 * maxRuns
 
 // sackOf returns the state of the feature, nil unless both sides have it.
 func sackOf(c *Conn) *sackState { return *(**sackState)(unsafe.Pointer(&c.sack)) }
@@ -252,8 +256,8 @@ func (st *sackState) sent(e *Env, now pkt.Time, lo, hi uint32) {
 		if b = (*scoreboard)(e.boards); b == nil {
 			b = new(scoreboard)
 		} else {
-			e.boards = unsafe.Pointer(b.next)
-			e.nboards--
+			e.popBoard(b)
+			e.idleRuns = min(e.idleRuns, e.keptRuns)
 		}
 		b.next, b.first, b.n = nil, 0, 0
 		st.board = b
@@ -314,12 +318,29 @@ func (b *scoreboard) forget(st *sackState) {
 func (st *sackState) release(e *Env) {
 	if b := st.board; b != nil {
 		st.board = nil
-		if e.nboards < keepBoards && len(b.v) <= 4*maxRuns {
+		if n := int32(len(b.v)); e.keptRuns+n <= keepRuns && n <= 4*maxRuns {
 			b.next, e.boards = (*scoreboard)(e.boards), unsafe.Pointer(b)
-			e.nboards++
+			e.keptRuns += n
 		}
 	}
 	st.sacked, st.lost = 0, 0
+}
+
+func (e *Env) popBoard(b *scoreboard) {
+	e.boards = unsafe.Pointer(b.next)
+	e.keptRuns -= int32(len(b.v))
+}
+
+// Keeps reports whether there is anything for Trim to do.
+func (e *Env) Keeps() bool { return e.boards != nil }
+
+// Trim leaves those unused scoreboards to the garbage collector that no connection has
+// needed since the last call: see pkt.Memory.Trim.
+func (e *Env) Trim() {
+	for keep := e.keptRuns - e.idleRuns; e.keptRuns > keep; {
+		e.popBoard((*scoreboard)(e.boards))
+	}
+	e.idleRuns = e.keptRuns
 }
 
 // split makes a run boundary at seq, which lies within run i, and reports whether

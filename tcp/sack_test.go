@@ -396,3 +396,49 @@ func TestC94IsLostByCounting(t *testing.T) {
 		}
 	}
 }
+
+// A connection with little in flight has a short scoreboard, which the next one gets. Those
+// that nobody needs for a while go.
+func TestScoreboardsAreKeptWhileTheyAreNeeded(t *testing.T) {
+	if !feature.SACK {
+		t.Skip("needs feature sack")
+	}
+	e := new(Env)
+	st := make([]sackState, 1000)
+	send := func(n int) {
+		for i := range st[:n] {
+			st[i].sent(e, 1, 0, 1)
+		}
+		for i := range st[:n] {
+			if k := len(st[i].board.v); k != firstRuns {
+				t.Fatalf("a scoreboard for one segment has room for %d", k)
+			}
+			st[i].release(e)
+		}
+	}
+	kept := func(n int) {
+		t.Helper()
+		k := 0
+		for b := (*scoreboard)(e.boards); b != nil; b = b.next {
+			k++
+		}
+		if k != n || int(e.keptRuns) != n*firstRuns || e.Keeps() != (n > 0) {
+			t.Errorf("%d scoreboards kept, %d runs, want %d", k, e.keptRuns, n)
+		}
+	}
+	send(1000)
+	kept(1000)
+	if n := testing.AllocsPerRun(10, func() { send(1000) }); n != 0 {
+		t.Errorf("%v allocations with as many connections as before", n)
+	}
+	e.Trim()
+	kept(1000)
+	send(30)
+	e.Trim()
+	kept(30)
+	e.Trim()
+	e.Trim()
+	kept(0)
+	send(2)
+	kept(2)
+}
