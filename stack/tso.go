@@ -7,9 +7,9 @@ import (
 	"github.com/bonsainet/bonsai/netif"
 )
 
-// keepSuper is how many Bufs for super-segments an interface keeps while it sends them: 288 KiB,
-// which a processor's cache can hold.
-const keepSuper = 4
+// keepSuper is how many Bufs for super-segments an interface keeps while it sends them: 1.1 MiB. With
+// fewer than leave at once, some are made for each time.
+const keepSuper = 16
 
 // offloaderOf returns what the interface of path p has for super-segments, or nil.
 func offloaderOf(s *Stack, p *path) *offloader {
