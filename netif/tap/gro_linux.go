@@ -201,20 +201,22 @@ func (v *vnet) takeBack(bufs []*netif.Buf) {
 		}
 	}
 	v.small = v.small[:0] // the caller has kept them, and ours
-	if v.calm++; lent > 1 {
+	if v.calm++; lent > 0 && lent >= len(v.large)-1 {
 		v.calm = 0
 	}
+	n := len(v.large)
 	switch {
-	case len(v.large) == 0 || lent == len(v.large) && lent < maxLarge:
+	case n == 0 || lent == n && lent < maxLarge:
 		// All there were have been of use: another one.
 		v.large = append(v.large, netif.NewBuf(vnetLen+netif.SuperSize))
-	case v.calm >= calmAfter && len(v.large) > 1 || len(v.large) > maxLarge:
-		clear(v.large[1:])
-		v.large = v.large[:1]
+	case n > maxLarge || n > 1 && v.calm >= calmAfter:
+		v.large[n-1] = nil
+		v.large = v.large[:n-1]
+		v.calm = 0
 	}
 }
 
-// calmAfter is after how many Recvs Bufs are given up that none of them needed.
+// calmAfter is after how many Recvs a Buf is given up if none of them needed all but one.
 const calmAfter = 256
 
 // accept reads the header in front of the frame in b, takes it off and notes what it says. It returns
