@@ -11,12 +11,8 @@ import (
 type tuneState struct {
 	at   uint32 // when the measurement began, in us
 	read uint32 // rcv.read then
-	most uint16 // that was taken in one, in KiB
-	rtt  uint16 // the round trip is no longer than this, in units of rttUnit; 0: no bound is known
+	most uint32 // that was taken in one
 }
-
-// rttUnit is in us: bounds of up to a second count.
-const rttUnit = 16
 
 type _ [unsafe.Sizeof(receiver{}.tune) - feature.LenAutotune*unsafe.Sizeof(tuneState{})]struct{} // it fits
 
@@ -30,9 +26,8 @@ func tuneOf(c *Conn) *tuneState { return (*tuneState)(unsafe.Pointer(&c.rcv.tune
 // window at once. A buffer whose size the application
 // has set stays as it is, and none grows while the stack's memory is low.
 //
-// The round trip is the handshake's, which had to wake who answered it and may be many times the
-// path's. But no more than a window arrives in one: that bounds it where more arrives. And
-// where both ends are busy, a larger window only waits in queues, beyond what the cache holds: so
+// The round trip is the handshake's, and what is read in it may be far more than fills the path:
+// where both ends are busy, a larger window only waits in queues, beyond what the cache holds. So
 // the buffer grows by as much as the rate has risen since it last did, threefold at most.
 func (c *Conn) tuneReceive(now pkt.Time) {
 	r := &c.rcv
@@ -44,30 +39,21 @@ func (c *Conn) tuneReceive(now pkt.Time) {
 	if rtt == 0 || dt < at {
 		return
 	}
-	o := &c.Options
-	read := uint64(r.read - t.read)
+	took := uint32(uint64(r.read-t.read) * uint64(rtt) / uint64(dt))
 	t.at, t.read = us, r.read
-	if buf := uint64(o.RcvBuf); read > buf { // which may have been there before
-		if n := 1 + buf*uint64(dt)/(read-buf)/rttUnit; n < 1<<16 && (t.rtt == 0 || n < uint64(t.rtt)) {
-			t.rtt = uint16(n)
-		}
-	}
-	if t.rtt != 0 {
-		rtt = min(rtt, uint32(t.rtt)*rttUnit)
-	}
-	took, most := uint32(read*uint64(rtt)/uint64(dt)), uint32(t.most)<<10
-	if dt > 2*at || took>>10 <= most>>10 || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
+	o := &c.Options
+	if dt > 2*at || took <= t.most || o.RcvBuf >= c.env.MaxRcvBuf || c.flags&flagRcvLocked != 0 || c.env.Mem.Low() {
 		return
 	}
 	want := uint64(2*took + 16*uint32(r.mss))
-	if took-most > most/4 {
+	if took-t.most > t.most/4 {
 		want *= 3
 	}
 	limit := 3 * uint64(o.RcvBuf)
-	if most > 0 {
-		limit = min(limit, uint64(o.RcvBuf)*uint64(took)/uint64(most))
+	if t.most > 0 {
+		limit = min(limit, uint64(o.RcvBuf)*uint64(took)/uint64(t.most))
 	}
-	t.most = uint16(min(took>>10, 1<<16-1))
+	t.most = took
 	o.RcvBuf = max(o.RcvBuf, uint32(min(want, limit, uint64(c.env.MaxRcvBuf))))
 }
 
