@@ -34,6 +34,8 @@ func TestGoodputIsThatOfTheTable(t *testing.T) {
 	}
 	for _, c := range []Cell{
 		{0, false, 20, 10, 0.25, false},
+		{0, false, 100, 100, 0.25, false}, // a large window has to be reached first
+		{0, false, 300, 100, 1, false},
 		{0.01, false, 20, 10, 1, false},
 		{0.01, true, 100, 10, 1, false},
 		{0.03, false, 100, 100, 0.25, false},
