@@ -233,9 +233,12 @@ func (s *Stack) outputDirty() {
 // output sends what c may send now, arms its timer, and lets go of it when it is
 // over.
 func (s *Stack) output(c *Conn) {
-	if feature.TSO && offloaderOf(s, &c.path) != nil {
+	super := feature.TSO && offloaderOf(s, &c.path) != nil
+	switch {
+	case feature.FastPath && !(super && c.Conn.Bulk()) && s.express(c):
+	case super:
 		s.outputSuper(c)
-	} else if !feature.FastPath || !s.express(c) {
+	default:
 		b := s.spare
 		if b == nil {
 			b = s.pool.Get()
