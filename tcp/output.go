@@ -487,6 +487,9 @@ func (c *Conn) updateWindow() {
 	if r.short {
 		wnd = 0
 	}
+	if 2*wnd > c.rcvBuf() { // more than free can be
+		return
+	}
 	if free := c.free(); free >= 2*wnd && c.worth(wnd, free) {
 		r.acks = max(r.acks, 1)
 	}
