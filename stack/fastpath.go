@@ -44,36 +44,26 @@ func (s *Stack) predicted(ifc *netif.Interface, frames []*netif.Buf) int {
 	}
 	una := c.Una()
 	k := 0
-	var prev []byte // the segment before
-	for {
-		p := f[headers:n]
-		if (prev == nil || !c.Conn.Follows(s.now, p, prev)) && !c.Conn.Predicted(s.now, p, &s.seg) {
-			break
+	for c.Conn.Predicted(s.now, f[headers:n], &s.seg) {
+		if k++; k < len(frames) {
+			k += c.Conn.Follow(s.now, frames[k-1:], headers)
 		}
-		ifc.Stats.RxPackets++
-		ifc.Stats.RxBytes += uint64(len(f))
-		if k++; k == len(frames) || c.Overdue() {
+		if k == len(frames) || c.Overdue() {
 			break
 		}
 		// Up to the ports all may be as in the frame before: then it is as good.
 		g := frames[k].Bytes()
-		if len(g) != len(f) || !sameHeaders(g, f) {
+		if len(g) != len(f) || !tcp.SameHeaders(g, f) {
 			break
 		}
-		prev, f = p, g
+		f = g
 	}
 	if k > 0 {
+		ifc.Stats.RxPackets += uint64(k)
+		ifc.Stats.RxBytes += uint64(k * len(f)) // they are all as long
 		s.progress(c, una)
 	}
 	return k
-}
-
-// sameHeaders reports whether two frames are the same from Ethernet's header to the TCP ports.
-func sameHeaders(f, g []byte) bool {
-	f, g = f[:38], g[:38]
-	le := pkt.LittleEndian
-	return le.Uint64(f) == le.Uint64(g) && le.Uint64(f[8:]) == le.Uint64(g[8:]) && le.Uint64(f[16:]) == le.Uint64(g[16:]) &&
-		le.Uint64(f[24:]) == le.Uint64(g[24:]) && le.Uint64(f[30:]) == le.Uint64(g[30:])
 }
 
 // trainState is what sendTrain works with.
@@ -129,7 +119,15 @@ func (s *Stack) sendTrain(c *Conn) {
 			size = n
 			ipv4.PutPlain(t.head[ip:], c.Local().Addr, c.Remote().Addr, ipv4.ProtoTCP, c.Options.TTL, c.Options.TOS, uint16(ipv4.MinHeaderLen+size))
 		}
-		b := s.pool.Get()
+		k := len(ifc.Out)
+		ifc.Out = ifc.Out[:k+1]
+		b := ifc.Out[k] // see flush
+		if b != nil && b.Cap() >= s.pool.Size() {
+			b.Reset()
+		} else {
+			b = s.pool.Get()
+			ifc.Out[k] = b
+		}
 		f := b.Append(payload + size)
 		if len(f) >= len(t.head) { // without timestamps the data begins in it
 			*(*[trainHeader]byte)(f) = t.head
@@ -137,7 +135,9 @@ func (s *Stack) sendTrain(c *Conn) {
 			copy(f, t.head[:])
 		}
 		c.Conn.Next(&t.Train, f[payload:], i == 1)
-		s.enqueue(ifc, b)
+		if k+1 == cap(ifc.Out) {
+			s.flush(ifc)
+		}
 	}
 	ifc.Stats.TxPackets += uint64(t.Len)
 	ifc.Stats.TxBytes += uint64((t.Len-1)*(payload+t.Size) + payload + t.Last)

@@ -293,6 +293,11 @@ func (k *checker) frames() {
 	mark("loop", s.loop)
 	for _, ifc := range s.ifaces {
 		mark("transmit queue", ifc.Out)
+		for _, b := range ifc.Out[len(ifc.Out):cap(ifc.Out)] {
+			if b != nil {
+				mark("transmit queue, empty", []*pkt.Buf{b})
+			}
+		}
 		for n := ifc.Neigh.Next(nil); n != nil; n = ifc.Neigh.Next(n) {
 			mark("neighbour's queue", waiting(n))
 		}

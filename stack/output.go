@@ -279,6 +279,9 @@ func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
 func (s *Stack) enqueue(ifc *netif.Interface, b *pkt.Buf) {
 	n := len(ifc.Out)
 	ifc.Out = ifc.Out[:n+1]
+	if old := ifc.Out[n]; feature.FastPath && old != nil {
+		s.pool.Put(old)
+	}
 	ifc.Out[n] = b
 	if n+1 == cap(ifc.Out) || feature.TSO && pkt.SegmentSize(b) != 0 {
 		s.flush(ifc)
@@ -286,15 +289,17 @@ func (s *Stack) enqueue(ifc *netif.Interface, b *pkt.Buf) {
 }
 
 // flush gives the device what is queued for it and takes the buffers that it
-// gives back.
+// gives back. With feature fastpath they stay where they are, for the next to be sent.
 func (s *Stack) flush(ifc *netif.Interface) {
 	if ifc.Dev.Send(ifc.Out) != nil {
 		ifc.Stats.TxErrors++
 		s.drop(ipv4.DropDevice)
 	}
 	for i, b := range ifc.Out {
-		if feature.TSO {
+		if feature.TSO && b.Cap() >= pkt.SuperSize {
 			s.put(b)
+		} else if feature.FastPath {
+			continue
 		} else {
 			s.pool.Put(b)
 		}

@@ -106,6 +106,12 @@ func (q *chain) read(at uint32, p []byte) {
 // drop takes n bytes off the front. left is the number of bytes that the queue
 // still has to hold; with none left it gives all its memory back.
 func (q *chain) drop(m *pkt.Memory, n, left uint32) {
+	if k := q.tail; left == 0 && k != nil && k.Next == k {
+		m.Put(k)
+		q.tail, q.cur = nil, nil
+		q.off, q.span, q.curAt = 0, 0, 0
+		return
+	}
 	q.off += n
 	q.span -= n
 	for q.tail != nil && (q.off >= pkt.ChunkLen || left == 0) {

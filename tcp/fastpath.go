@@ -121,49 +121,80 @@ func (c *Conn) undoGrow() {
 	}
 }
 
-// Follows takes the segment in p, with headers of hlen bytes, if it is the next behind that in
-// prev, which Predicted has just taken, and differs in the data only, and reports whether it did.
-// Of what Predicted does, only what the data changes is left to do.
-func (c *Conn) Follows(now pkt.Time, p, prev []byte) bool {
+// Follow takes the segments in frames[1:] that are each the next behind the one before and differ
+// in the data only, and returns their number. In frames[0] is the one that Predicted has just taken;
+// at is where TCP's headers begin, behind the headers of which SameHeaders is to hold. Of what
+// Predicted does, only what the data changes is left to do.
+func (c *Conn) Follow(now pkt.Time, frames []*pkt.Buf, at int) (count int) {
 	r := &c.rcv
-	if len(p) <= TrainHeader || len(prev) <= TrainHeader {
-		return false
-	}
-	// ACK, data offset, flags but PSH, and window.
-	w0, w1 := pkt.BigEndian.Uint64(p), pkt.BigEndian.Uint64(p[8:])
-	if uint32(w0) != r.nxt || pkt.BigEndian.Uint32(prev[4:]) != c.snd.wl1 || (w1^pkt.BigEndian.Uint64(prev[8:]))&^(uint64(PSH)<<16) != 0 {
-		return false
-	}
-	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(pkt.BigEndian.Uint32(p[16:])) +
-		uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP + uint64(len(p))
+	first := frames[0].Bytes()
+	p := first[at:]
 	hlen := minHeaderLen
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		hlen += timestampLen
-		ts := pkt.BigEndian.Uint64(p[minHeaderLen+4:])
-		if ts != pkt.BigEndian.Uint64(prev[minHeaderLen+4:]) || pkt.BigEndian.Uint32(p[minHeaderLen:]) != timestampHeader {
-			return false
+	}
+	if len(p) <= TrainHeader || pkt.BigEndian.Uint32(p[4:]) != c.snd.wl1 {
+		return 0
+	}
+	// All but the sequence number and the checksum is the same, and PSH, which may be.
+	const psh = uint64(PSH) << 16
+	same := pkt.BigEndian.Uint64(p[8:]) | psh // ACK, data offset, flags and window
+	base := uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP + uint64(len(p))
+	ts := uint64(0)
+	if hlen > minHeaderLen {
+		ts = pkt.BigEndian.Uint64(p[minHeaderLen+4:])
+		base += timestampHeader + ts>>32 + ts&0xffffffff
+	}
+	n := uint32(len(p) - hlen)
+	if n > uint32(r.mss) {
+		return 0
+	}
+	for _, b := range frames[1:] {
+		f := b.Bytes()
+		if c.Overdue() || len(f) != len(first) || !SameHeaders(f, first) {
+			break
 		}
-		sum += timestampHeader + ts>>32 + ts&0xffffffff
+		p := f[at:]
+		w0, w1 := pkt.BigEndian.Uint64(p), pkt.BigEndian.Uint64(p[8:])
+		if uint32(w0) != r.nxt || w1|psh != same {
+			break
+		}
+		if hlen > minHeaderLen && (pkt.BigEndian.Uint64(p[minHeaderLen+4:]) != ts || pkt.BigEndian.Uint32(p[minHeaderLen:]) != timestampHeader) {
+			break
+		}
+		at := r.nxt - r.read
+		if n > r.adv-r.nxt || r.q.span < at+n && r.q.grow(c.env.Mem, at+n) < at+n {
+			break
+		}
+		sum := base + w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + uint64(pkt.BigEndian.Uint32(p[16:]))
+		if pkt.Checksum(uint32(sum>>32)+uint32(sum>>16)&0xffff+uint32(sum)&0xffff+r.q.writeSum(at, p[hlen:])) != 0 {
+			c.undoGrow()
+			break
+		}
+		c.snd.wl1 = r.nxt
+		r.nxt += n
+		count++
+		c.acknowledge(now)
 	}
-	n, at := uint32(len(p)-hlen), r.nxt-r.read
-	if n > r.adv-r.nxt || n > uint32(r.mss) || r.q.span < at+n && r.q.grow(c.env.Mem, at+n) < at+n {
-		return false
+	if count > 0 {
+		if c.readable() >= max(c.Options.RcvLowat, 1) {
+			c.events |= Readable
+		}
+		if feature.TCPInfo {
+			t := tallyOf(c)
+			t.segsIn += uint32(count)
+			t.dataIn += uint32(count)
+		}
 	}
-	acc := uint32(sum>>32) + uint32(sum>>16)&0xffff + uint32(sum)&0xffff + r.q.writeSum(at, p[hlen:])
-	if pkt.Checksum(acc) != 0 {
-		c.undoGrow()
-		return false
-	}
-	if feature.TCPInfo {
-		c.tallyIn(n)
-	}
-	c.snd.wl1 = uint32(w0)
-	r.nxt += n
-	if c.readable() >= max(c.Options.RcvLowat, 1) {
-		c.events |= Readable
-	}
-	c.acknowledge(now)
-	return true
+	return count
+}
+
+// SameHeaders reports whether two frames are the same from Ethernet's header to the TCP ports.
+func SameHeaders(f, g []byte) bool {
+	f, g = f[:38], g[:38]
+	le := pkt.LittleEndian
+	return le.Uint64(f) == le.Uint64(g) && le.Uint64(f[8:]) == le.Uint64(g[8:]) && le.Uint64(f[16:]) == le.Uint64(g[16:]) &&
+		le.Uint64(f[24:]) == le.Uint64(g[24:]) && le.Uint64(f[30:]) == le.Uint64(g[30:])
 }
 
 // acknowledged is what inputAck does with an acknowledgment of n new bytes.
@@ -246,7 +277,13 @@ func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
 	t.Size, t.Last, t.push = t.hlen+int(mss), t.hlen+t.Last, size == queued
 	t.seq, t.at = s.nxt, flight
 	putHeader(h, c.local.Port, c.remote.Port, 0, r.nxt, t.hlen, ACK, c.window())
-	t.sum = pkt.Sum(ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, 0), h[:t.hlen])
+	w0, w1 := pkt.BigEndian.Uint64(h), pkt.BigEndian.Uint64(h[8:])
+	sum := w0>>32 + w1>>32 + w1&0xffffffff + uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP
+	if t.hlen > minHeaderLen {
+		w := pkt.BigEndian.Uint64(h[minHeaderLen+4:])
+		sum += timestampHeader + w>>32 + w&0xffffffff
+	}
+	t.sum = uint32(sum>>32) + uint32(sum>>16)&0xffff + uint32(sum)&0xffff
 
 	c.flags &^= flagCwndLimited
 	s.nxt += size
