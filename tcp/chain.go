@@ -10,7 +10,7 @@ import (
 //
 // A cursor remembers the chunk of the last access by position, so that sending,
 // retransmitting and reassembling in sequence never walk the chain. What the application
-// does at the other end, append and front, leaves the cursor alone.
+// does at the other end, fill and front, leaves the cursor alone.
 type chain struct {
 	_ [0]func() // not comparable
 
@@ -69,21 +69,15 @@ func (q *chain) write(at uint32, p []byte) {
 	}
 }
 
-// append adds p to the n bytes that the queue holds, as far as memory allows, and returns
-// how much it took. What grow made room for is to be written before.
-func (q *chain) append(m *pkt.Memory, n uint32, p []byte) int {
-	k, i := q.tail, n+pkt.ChunkLen-q.span // in the last chunk, or at its end
-	if have := q.grow(m, n+uint32(len(p))); have < n+uint32(len(p)) {
-		p = p[:have-min(have, n)]
-	}
-	took := len(p)
-	if k == nil && took > 0 {
+// fill copies p to position i of chunk k, which was the last one before grow made room for p,
+// and to those behind it; with k nil, to the queue's beginning.
+func (q *chain) fill(k *pkt.Chunk, i uint32, p []byte) {
+	if k == nil {
 		k, i = q.tail.Next, 0
 	}
 	for ; len(p) > 0; k, i = k.Next, 0 {
 		p = p[copy(k.Data[i:], p):]
 	}
-	return took
 }
 
 // front fills p from the beginning of the queue.
@@ -106,7 +100,7 @@ func (q *chain) read(at uint32, p []byte) {
 // drop takes n bytes off the front. left is the number of bytes that the queue
 // still has to hold; with none left it gives all its memory back.
 func (q *chain) drop(m *pkt.Memory, n, left uint32) {
-	if k := q.tail; left == 0 && k != nil && k.Next == k {
+	if k := q.tail; feature.FastPath && left == 0 && k != nil && k.Next == k { // the same, in short
 		m.Put(k)
 		q.tail, q.cur = nil, nil
 		q.off, q.span, q.curAt = 0, 0, 0

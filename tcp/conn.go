@@ -468,15 +468,21 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 		n = most - min(most, used)
 		c.flags |= flagWantWrite
 	}
-	took := c.snd.q.append(c.env.Mem, used, p[:n])
-	if took < int(n) {
+	last, at := c.snd.q.tail, used+pkt.ChunkLen-c.snd.q.span // where in it the data ends
+	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
+		n = have - min(have, used)
 		c.flags |= flagWantWrite
 	}
-	if took == 0 {
+	if n == 0 {
 		return 0, errno.EAGAIN
 	}
-	c.snd.end += uint32(took)
-	return took, 0
+	if feature.Autotune {
+		c.snd.q.fill(last, at, p[:n])
+	} else { // a short queue: the cursor is never far away
+		c.snd.q.write(used, p[:n])
+	}
+	c.snd.end += n
+	return int(n), 0
 }
 
 // Refill makes c Writable if a Write found no memory at all, and reports whether
@@ -512,7 +518,11 @@ func (c *Conn) Read(p []byte) (int, errno.Errno) {
 	if uint64(n) > uint64(len(p)) {
 		n = uint32(len(p))
 	}
-	c.rcv.q.front(p[:n])
+	if feature.Autotune {
+		c.rcv.q.front(p[:n])
+	} else {
+		c.rcv.q.read(0, p[:n])
+	}
 	c.consume(n)
 	return int(n), 0
 }

@@ -86,11 +86,12 @@ func FuzzChain(f *testing.F) {
 			case 0: // append
 				n := in0.n(3 * pkt.ChunkLen)
 				p := stream(uint32(len(model))+uint32(n), n)
-				if in0.n(2) == 0 {
-					n = q.append(m, uint32(len(model)), p)
+				last, i := q.tail, uint32(len(model))+pkt.ChunkLen-q.span
+				have := int(q.grow(m, uint32(len(model)+n)))
+				n = min(n, max(have-len(model), 0))
+				if in0.n(2) == 0 && n > 0 {
+					q.fill(last, i, p[:n])
 				} else {
-					have := int(q.grow(m, uint32(len(model)+n)))
-					n = min(n, max(have-len(model), 0))
 					q.write(uint32(len(model)), p[:n])
 				}
 				model = append(model, p[:n]...)

@@ -487,7 +487,7 @@ func (c *Conn) updateWindow() {
 	if r.short {
 		wnd = 0
 	}
-	if 2*wnd > c.rcvBuf() { // more than free can be
+	if feature.FastPath && 2*wnd > c.rcvBuf() { // more than free can be
 		return
 	}
 	if free := c.free(); free >= 2*wnd && c.worth(wnd, free) {
