@@ -41,7 +41,7 @@ type Config struct {
 	Persist bool
 
 	// Owner, if not nil, is who may open the interface afterwards without
-	// CAP_NET_ADMIN.
+	// CAP_NET_ADMIN: a process of that user which is in that group too.
 	Owner *Owner
 }
 
