@@ -45,7 +45,7 @@ func (s *Stack) predicted(ifc *netif.Interface, frames []*netif.Buf) int {
 	una := c.Una()
 	k := 0
 	for c.Conn.Predicted(s.now, f[headers:n], &s.seg) {
-		if k++; k < len(frames) {
+		if k++; k < len(frames) && n == len(f) { // nothing behind the packet
 			k += c.Conn.Follow(s.now, frames[k-1:], headers)
 		}
 		if k == len(frames) || c.Overdue() {

@@ -115,6 +115,9 @@ func TestC60FloodOfClosedPortsHoldsNothing(t *testing.T) {
 	h.noCheck = true
 	before := h.s.Usage()
 	before.Frames = 1 // for the answers
+	if feature.FastPath {
+		before.Frames++ // the last one's is still in the transmit queue
+	}
 	for i := range uint32(2000) {
 		src := ep(a0(2), uint16(1024+i))
 		h.recv(tcpPacket(src, ep(a0(1), uint16(i)|1), i, 0, tcp.SYN, nil, ""))

@@ -123,7 +123,7 @@ func (c *Conn) undoGrow() {
 
 // Follow takes the segments in frames[1:] that are each the next behind the one before and differ
 // in the data only, and returns their number. In frames[0] is the one that Predicted has just taken;
-// at is where TCP's headers begin, behind the headers of which SameHeaders is to hold. Of what
+// at is where TCP's headers begin; behind the packet the frame has nothing. Of what
 // Predicted does, only what the data changes is left to do.
 func (c *Conn) Follow(now pkt.Time, frames []*pkt.Buf, at int) (count int) {
 	r := &c.rcv

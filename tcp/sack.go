@@ -335,11 +335,17 @@ func (e *Env) popBoard(b *scoreboard) {
 func (e *Env) Keeps() bool { return e.boards != nil }
 
 // Trim leaves those unused scoreboards to the garbage collector that no connection has
-// needed since the last call: see pkt.Memory.Trim.
+// needed since the last call, which are at the list's end: see pkt.Memory.Trim.
 func (e *Env) Trim() {
-	for keep := e.keptRuns - e.idleRuns; e.keptRuns > keep; {
-		e.popBoard((*scoreboard)(e.boards))
+	keep := e.keptRuns - e.idleRuns
+	e.keptRuns = 0
+	at := &e.boards
+	for *at != nil && e.keptRuns < keep {
+		b := (*scoreboard)(*at)
+		e.keptRuns += int32(len(b.v))
+		at = (*unsafe.Pointer)(unsafe.Pointer(&b.next))
 	}
+	*at = nil
 	e.idleRuns = e.keptRuns
 }
 

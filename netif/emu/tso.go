@@ -9,8 +9,8 @@ import (
 // they are cut as they are sent, so that MTU, rate, queue and impairments are those of frames, and
 // so are counters in any case.
 
-// keepLarge is how many Bufs for super-segments a direction keeps that nobody uses: 4.2 MiB, as much
-// as a receive window may be.
+// keepLarge is how many Bufs for super-segments a direction keeps that nobody uses: 4.5 MiB, half
+// of what a receive window may be.
 const keepLarge = 64
 
 // offload says that the port's receiver takes super-segments.

@@ -19,11 +19,11 @@ type vnet struct {
 	// asked to put it, and a long one takes its place until the next Recv.
 	large []*netif.Buf // empty
 	small []*netif.Buf // whose places large ones have taken
-	calm  int          // Recvs in a row that one large Buf was enough for
+	calm  int          // Recvs in a row that left more than one of the large ones unused
 }
 
-// maxLarge is how many large Bufs there are at most, 72 KiB each. While less than that is
-// received at a time there is one, of which only as much takes memory as frames were long.
+// maxLarge is how many large Bufs there are at most, 72 KiB each. While fewer are of use there is one
+// more than that, of which only as much takes memory as frames were long.
 const maxLarge = 4
 
 // From linux/virtio_net.h, virtio 1.2 section 5.1.6, and linux/if_tun.h.

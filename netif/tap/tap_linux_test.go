@@ -249,7 +249,7 @@ func TestPersistentInterfaceStays(t *testing.T) {
 		open(t, Config{Name: "tap7", Persist: true}).Close()
 		ip(t, "link show tap7")
 		open(t, Config{Name: "tap7", Owner: &Owner{65534, 65534}}).Close()
-		ip(t, "link show tap7") // though it was not told to persist
+		ip(t, "link show tap7")                                                        // though it was not told to persist
 		for _, call := range []uintptr{syscall.SYS_SETRESGID, syscall.SYS_SETRESUID} { // of this thread, which ends
 			if _, _, errno := syscall.RawSyscall(call, 65534, 65534, 65534); errno != 0 {
 				t.Error(errno)
