@@ -362,20 +362,25 @@ func (q *pipe) setDown(down bool) {
 	q.mu.Lock()
 	q.down = down
 	if down {
-		now := q.now()
-		for b := q.arrived(now); b != nil; b = q.arrived(now) {
-			q.push(b)
-		}
-		for _, e := range q.heap {
-			q.free = append(q.free, e.buf)
-		}
-		for _, h := range q.held {
-			q.free = append(q.free, h.buf)
-		}
-		q.stats.Down += uint64(len(q.heap) + len(q.held))
-		q.wire.clear(now)
+		q.cut()
 	}
 	q.mu.Unlock()
+}
+
+// cut loses what is under way.
+func (q *pipe) cut() {
+	now := q.now()
+	for b := q.arrived(now); b != nil; b = q.arrived(now) {
+		q.push(b)
+	}
+	for _, e := range q.heap {
+		q.free = append(q.free, e.buf)
+	}
+	for _, h := range q.held {
+		q.free = append(q.free, h.buf)
+	}
+	q.stats.Down += uint64(len(q.heap) + len(q.held))
+	q.wire.clear(now)
 }
 
 // end drops all that is sent from now on. What is under way arrives.
@@ -387,9 +392,9 @@ func (q *pipe) end() {
 
 // close ends the receiver: what was under way to it is lost.
 func (q *pipe) close() {
-	q.setDown(true)
 	q.mu.Lock()
-	q.dead, q.closed = true, true
+	q.cut() // under the same lock: else SetDown(false) and a Send may come between
+	q.down, q.dead, q.closed = true, true, true
 	q.stats.Down += uint64(q.len() + q.more)
 	q.fifo, q.free, q.head = nil, nil, 0
 	q.more, q.large, q.lent = 0, nil, nil

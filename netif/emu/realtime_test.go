@@ -194,3 +194,28 @@ func TestPortsAreSafeForConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+// A frame sent while the other end closes is lost once, whatever else happens to
+// the cable at that time.
+func TestCloseCountsFramesOnce(t *testing.T) {
+	for range 3000 {
+		a, b := emu.NewLink(emu.Config{Clock: wall.New(), Path: emu.Path{Delay: 1e9}})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			bufs := buffers(4)
+			for range 20 {
+				b.SetDown(false)
+				for n, buf := range bufs {
+					numbered(buf, n)
+				}
+				a.Send(bufs)
+			}
+		})
+		wg.Go(func() { b.Close() })
+		wg.Wait()
+		a.SetDown(true)
+		if out, _ := a.Stats(); out.Sent != 80 || out.Down != 80 {
+			t.Fatalf("of %d frames sent, %d were lost", out.Sent, out.Down)
+		}
+	}
+}
