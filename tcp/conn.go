@@ -144,8 +144,9 @@ type Env struct {
 	// ECN says whether to use the feature ecn.
 	ECN ECNMode
 
-	keptRuns int32 // in boards
-	idleRuns int32 // of those, the ones that nobody has wanted since the last Trim
+	ack      ackInfo // of the feature sack
+	keptRuns int32   // in boards
+	idleRuns int32   // of those, the ones that nobody has wanted since the last Trim
 }
 
 // Options are the application's settings. The zero value is not useful: Init
@@ -174,7 +175,6 @@ type Conn struct {
 	_ [0]func() // not comparable: spares the code that would compare it
 
 	env   *Env
-	sack  [feature.LenSACK]unsafe.Pointer                      // *sackState, once negotiated: sackOf
 	cubic [feature.LenCUBIC]unsafe.Pointer                     // *cubicState, from the first loss on: cubicOf
 	tally [feature.LenTCPInfo]unsafe.Pointer                   // *tally, once there was data: tallyOf
 	start [feature.LenHyStart | feature.LenFRTO]unsafe.Pointer // *startState, in the first slow start; *frtoState, while frto
@@ -188,6 +188,7 @@ type Conn struct {
 	soft   errno.Errno // what ICMP had to say
 	events Events
 
+	dupacks uint8                  // in a row, of those that count without SACK
 	retries uint8                  // timeouts since the last ACK of new data: the backoff
 	probes  uint8                  // window probes since the peer was last heard; see Defer
 	frto    [feature.LenFRTO]uint8 // what F-RTO waits for
@@ -198,6 +199,7 @@ type Conn struct {
 	rtt   rttState
 	cc    reno
 	timer timers
+	sack  [feature.LenSACK]sackState // sackOf
 
 	Options Options
 }
@@ -496,8 +498,8 @@ func (c *Conn) Refill() bool {
 	return true
 }
 
-// selective reports whether SACK is in use.
-func (c *Conn) selective() bool { return feature.SACK && sackOf(c) != nil }
+// selective reports whether SACK is in use, not only offered.
+func (c *Conn) selective() bool { return feature.SACK && c.flags&flagSACK != 0 && c.state != SynSent }
 
 // Read takes up to len(p) bytes that have arrived. It returns 0 and no error at
 // the end of the stream, EAGAIN when there is nothing yet, and why the

@@ -152,7 +152,7 @@ func TestC97TimeStandsStillWhileTheApplicationIsTheLimit(t *testing.T) {
 		was := c.cc.cwnd
 		if idle {
 			now += 60 * sec
-			c.timer.lastSent = ticks(now) // no restart after idle: that is another rule
+			c.cc.sentAt = ticks(now) // no restart after idle: that is another rule
 			c.cc.idle(c, now)
 		} else {
 			c.flags &^= flagCwndLimited

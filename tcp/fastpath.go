@@ -203,7 +203,7 @@ func (c *Conn) acknowledged(now pkt.Time, s *Segment, n uint32) {
 	sack := c.selective()
 	if sack {
 		st := sackOf(c)
-		st.delivered, st.dsack, st.fack = 0, false, st.high
+		c.env.ack = ackInfo{fack: st.high}
 		st.acked(now, c, s)
 	}
 	c.ackNew(now, s, n)
@@ -245,7 +245,7 @@ const TrainHeader = minHeaderLen + timestampLen
 // bytes, goes into h.
 func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
 	s, r := &c.snd, &c.rcv
-	if s.end == s.nxt || !c.plain() || c.flags&flagCork != 0 || c.cc.dupacks != 0 || feature.ECN && c.ecn[:][0] != 0 ||
+	if s.end == s.nxt || !c.plain() || c.flags&flagCork != 0 || c.dupacks != 0 || feature.ECN && c.ecn[:][0] != 0 ||
 		feature.Pacing && (c.pace[:][0] != nil || c.paceable()) {
 		return false
 	}
@@ -303,7 +303,7 @@ func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
 		k.dataOut += uint32(t.Len)
 		k.segsOut += uint32(t.Len)
 	}
-	c.timer.lastSent = ticks(now)
+	c.cc.sentAt = ticks(now)
 	c.armRetransmit(now)
 	if feature.RACK && c.selective() {
 		c.armProbe(now)

@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"testing"
-	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
 )
@@ -22,9 +21,8 @@ func newStarting(t *testing.T) *starting {
 	c := new(Conn)
 	c.snd.mss = 1000
 	c.snd.una, c.snd.nxt = 1, 1
-	c.sack[:][0] = unsafe.Pointer(new(sackState))
 	c.cc.cwnd, c.cc.ssthresh = 20_000, infinite
-	c.flags |= flagCwndLimited
+	c.flags |= flagCwndLimited | flagSACK
 	return &starting{t, c}
 }
 

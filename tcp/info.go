@@ -84,7 +84,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 	if i.Backoff = c.retries; c.flags&flagPersist == 0 {
 		i.Retransmits = c.retries
 	}
-	i.LastDataSent = ticks(now) - t.lastSent
+	i.LastDataSent = ticks(now) - c.cc.sentAt
 	i.LastDataRecv = ticks(now) - t.lastRcv
 	if feature.WScale && c.flags&flagWScale != 0 {
 		i.Options |= InfoWScale
@@ -127,7 +127,7 @@ func (c *Conn) Info(now pkt.Time) (i Info) {
 		i.CAState = CALoss
 	case feature.ECN && c.ecnAnswered():
 		i.CAState = CACWR
-	case c.cc.dupacks > 0 || i.Sacked > 0:
+	case c.dupacks > 0 || i.Sacked > 0:
 		i.CAState = CADisorder
 	}
 	if feature.TCPInfo {

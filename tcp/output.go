@@ -338,7 +338,7 @@ func (c *Conn) sendData(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 	if feature.Pacing {
 		c.paced(now, n)
 	}
-	c.timer.lastSent = ticks(now)
+	c.cc.sentAt = ticks(now)
 	c.armRetransmit(now)
 	if c.selective() {
 		if c.flags&flagRecovery != 0 {

@@ -8,14 +8,12 @@ type rackState struct {
 	_ [0]func() // not comparable
 
 	at     pkt.Time // when the segment sent last of those that have arrived was sent
-	minAt  pkt.Time // when min was measured
 	end    uint32   // behind that segment
 	rtt    uint32   // its round trip, in us
 	min    uint32   // the least round trip of late, in us
+	minAt  uint32   // when that was measured, in ms
 	round  uint32   // snd.nxt when mult was last raised
 	tlpEnd uint32   // if flagTLPOut: behind the tail loss probe
-	mult   uint8    // of the reordering window, in quarters of min
-	keep   uint8    // recoveries for which mult lasts
 }
 
 const (
@@ -33,7 +31,7 @@ const (
 // before hi is newly known to have arrived. high is RACK.fack.
 func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high uint32) {
 	if k.min == 0 {
-		k.min, k.minAt = c.rtt.srtt, now // the handshake's: the first flight may end in a probe
+		k.min, k.minAt = c.rtt.srtt, ticks(now) // the handshake's: the first flight may end in a probe
 	}
 	rtt := uint32(min(now-r.at, 100*pkt.Second) / pkt.Microsecond)
 	if r.is&runResent != 0 {
@@ -47,8 +45,8 @@ func (k *rackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, hi, high 
 	} else if before(hi, high) { // sent before what had arrived already: reordering
 		c.flags |= flagReordering
 	}
-	if rtt <= k.min || k.min == 0 || now-k.minAt > minRTTWindow {
-		k.min, k.minAt = max(rtt, 1), now
+	if rtt <= k.min || k.min == 0 || sinceMs(now, k.minAt) > minRTTWindow {
+		k.min, k.minAt = max(rtt, 1), ticks(now)
 	}
 	k.rtt = rtt
 	if r.at > k.at || r.at == k.at && before(k.end, hi) {
@@ -64,7 +62,7 @@ func (k *rackState) reoWnd(c *Conn) pkt.Time {
 		(c.flags&(flagRecovery|flagLoss) != 0 || sackOf(c).sacked >= 3*uint32(c.snd.mss)) {
 		return 0
 	}
-	return pkt.Time(min(uint32(k.mult+1)*(k.min/4), c.rtt.srtt)) * pkt.Microsecond
+	return pkt.Time(min(uint32(sackOf(c).mult+1)*(k.min/4), c.rtt.srtt)) * pkt.Microsecond
 }
 
 // detect is step 5: everything sent so long before k.at that it should have
@@ -91,20 +89,20 @@ func (k *rackState) detect(now pkt.Time, c *Conn) (wait pkt.Time) {
 func (c *Conn) rackAck(now pkt.Time, n uint32) {
 	st := sackOf(c)
 	k := &st.rack
-	if st.dsack && !before(c.snd.una, k.round) {
+	if c.env.ack.dsack && !before(c.snd.una, k.round) {
 		// What was sent again had arrived: wait longer, by a step each round trip (step 4).
-		k.mult, k.keep, k.round = min(k.mult+1, 63), reoPersist, c.snd.nxt
+		st.mult, st.keep, k.round = min(st.mult+1, 63), reoPersist, c.snd.nxt
 	} else if n > 0 && before(k.round, c.snd.una-1<<30) {
 		k.round = c.snd.una
 	}
-	c.tlpAck(n, n == 0 && st.delivered == 0)
-	if c.flags&flagRecovery != 0 && !before(c.snd.una, c.cc.recover) && k.keep > 0 {
-		if k.keep--; k.keep == 0 {
-			k.mult = 0
+	c.tlpAck(n, n == 0 && c.env.ack.delivered == 0)
+	if c.flags&flagRecovery != 0 && !before(c.snd.una, c.cc.recover) && st.keep > 0 {
+		if st.keep--; st.keep == 0 {
+			st.mult = 0
 		}
 	}
 	// Without a gap, what was sent first has arrived first.
-	if st.sacked == 0 && (st.delivered == 0 || c.flags&(flagRecovery|flagLoss) == 0) {
+	if st.sacked == 0 && (c.env.ack.delivered == 0 || c.flags&(flagRecovery|flagLoss) == 0) {
 		if n > 0 { // a peer that sends data all the time must not put it off
 			c.armProbe(now)
 		}
@@ -129,7 +127,7 @@ func (c *Conn) rackTimeout(now pkt.Time) {
 		c.flags |= flagReo
 	}
 	if sackOf(c).lost > 0 && c.flags&(flagRecovery|flagLoss) == 0 {
-		sackOf(c).delivered = 0
+		c.env.ack.delivered = 0
 		c.beginRecovery(now)
 		c.prrAck(false)
 	} // else what was found lost has left the window as much room
@@ -218,7 +216,7 @@ func (c *Conn) tlpAck(n uint32, dup bool) {
 		return
 	}
 	switch {
-	case c.flags&flagTLPResent == 0 || st.dsack:
+	case c.flags&flagTLPResent == 0 || c.env.ack.dsack:
 	case c.snd.una != k.tlpEnd:
 		if c.flags&(flagRecovery|flagLoss) == 0 {
 			c.cc.ssthresh = c.cc.reduced(c)

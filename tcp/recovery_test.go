@@ -13,7 +13,7 @@ import (
 func (d *dialogue) slow(n uint32) {
 	d.c.cc.cwnd = n * uint32(d.c.snd.mss)
 	d.c.cc.ssthresh = d.c.cc.cwnd
-	d.c.timer.lastSent = ticks(d.now)
+	d.c.cc.sentAt = ticks(d.now)
 }
 
 // burst writes n full segments and wants them.
@@ -474,7 +474,7 @@ func TestC92WhatIsNoDuplicate(t *testing.T) {
 		d.recv(ACK, ack(1))
 	}
 	d.wantNothing("no data outstanding")
-	if d.c.cc.dupacks != 0 {
+	if d.c.dupacks != 0 {
 		d.failf("counted")
 	}
 }

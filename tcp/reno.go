@@ -17,7 +17,7 @@ type reno struct {
 	ssthresh uint32
 	acked    uint32 // acknowledged in congestion avoidance since the last increase
 	recover  uint32 // sequence number that ends recovery
-	dupacks  uint32
+	sentAt   uint32 // when data was last sent, in ms
 }
 
 // open sets the initial window: "min (10*MSS, max (2*MSS, 14600))" (RFC 6928
@@ -47,7 +47,7 @@ func (r *reno) onAck(now pkt.Time, c *Conn, n uint32) {
 		r.partialAck(c, n)
 		return
 	}
-	r.dupacks = 0
+	c.dupacks = 0
 	r.recover = maxSeq(r.recover, c.snd.una-1) // never 2^31 behind
 	r.grow(now, c, n)
 }
@@ -90,7 +90,7 @@ func (r *reno) partialAck(c *Conn, n uint32) {
 	if !before(s.una, r.recover) {
 		// "Set cwnd to [...] min (ssthresh, max(FlightSize, SMSS) + SMSS)": never a burst.
 		r.cwnd = min(r.ssthresh, max(s.nxt-s.una, mss)+mss)
-		r.dupacks = 0
+		c.dupacks = 0
 		c.flags &^= flagRecovery
 		return
 	}
@@ -115,10 +115,10 @@ func (r *reno) onDupAck(now pkt.Time, c *Conn) {
 		r.cwnd += mss // another segment has left the network
 		return
 	}
-	r.dupacks++
+	c.dupacks += min(1, 255-c.dupacks)
 	// "the Cumulative Acknowledgment field covers more than recover": else these
 	// are echoes of what a timeout has sent again.
-	if r.dupacks != 3 || before(s.una-1, r.recover) && !(feature.ECN && c.ecnAnswered()) {
+	if c.dupacks != 3 || before(s.una-1, r.recover) && !(feature.ECN && c.ecnAnswered()) {
 		return
 	}
 	if feature.PLPMTUD && c.probeLost(now) {
@@ -168,7 +168,7 @@ func (r *reno) limitedTransmit(c *Conn) uint32 {
 	if c.flags&flagRecovery != 0 {
 		return 0
 	}
-	return min(r.dupacks, 2) * uint32(c.snd.mss)
+	return uint32(min(c.dupacks, 2)) * uint32(c.snd.mss)
 }
 
 // timeout is RFC 5681 section 3.1, equation 4, and RFC 6582 section 3.2 step 4.
@@ -191,7 +191,7 @@ func (r *reno) timeout(c *Conn) {
 	}
 	r.cwnd = mss
 	r.acked = 0
-	r.dupacks = 0
+	c.dupacks = 0
 	r.recover = s.nxt
 	c.flags &^= flagRecovery
 }
@@ -203,7 +203,7 @@ func (r *reno) idle(c *Conn, now pkt.Time) {
 	if feature.CUBIC {
 		c.cubicIdle(now)
 	}
-	if sinceMs(now, c.timer.lastSent) > c.rtt.rto() {
+	if sinceMs(now, c.cc.sentAt) > c.rtt.rto() {
 		r.cwnd = min(r.cwnd, initialWindow(uint32(c.snd.mss)))
 	}
 }

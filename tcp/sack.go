@@ -31,7 +31,6 @@ func (c *Conn) negotiateSACK(s *Segment) {
 		c.flags &^= flagSACK
 		return
 	}
-	c.sack[:][0] = unsafe.Pointer(new(sackShape))
 	sackOf(c).high = c.snd.una
 	if feature.RACK {
 		sackOf(c).rack.round = c.snd.una
@@ -214,32 +213,34 @@ func (b *scoreboard) room() bool {
 // keepRuns is how long the unused scoreboards are together that an Env keeps.
 const keepRuns = 64 * maxRuns
 
-// sackOf returns the state of the feature, nil unless both sides have it.
-func sackOf(c *Conn) *sackState { return *(**sackState)(unsafe.Pointer(&c.sack)) }
+// sackOf returns the state of the feature. It counts if both sides have it: see selective.
+func sackOf(c *Conn) *sackState { return (*sackState)(unsafe.Pointer(&c.sack)) }
 
-// sackState is the sender's side: what was sent, and what is known of its fate.
+// sackState is the sender's side: what was sent, and what is known of its fate. It is
+// not behind a pointer, as every segment needs it: of many connections, that would be a cache
+// miss that waits for another.
 type sackState struct {
 	_ [0]func() // not comparable
 
-	board  *scoreboard
+	board   *scoreboard
+	reduced pkt.Time // when the window last was
+	rack    rackState
+	prr     prrState
+
 	sacked uint32 // bytes in runSacked
 	lost   uint32 // bytes in runLost
 	high   uint32 // behind the highest that is known to have arrived
-	fack   uint32 // high before the ACK in progress, whose blocks tell no order
-
-	delivered uint32 // bytes that the ACK in progress reported first
-	dsack     bool   // the ACK in progress reported a duplicate
-	twice     bool   // what recovery has sent again was lost again
-	plain     uint8  // duplicate ACKs without blocks in a row, up to 3
-	prr       prrState
-	rack      rackState
+	twice  bool   // what recovery has sent again was lost again
+	plain  uint8  // duplicate ACKs without blocks in a row, up to 3
+	mult   uint8  // of RACK's reordering window, in quarters of rack.min
+	keep   uint8  // recoveries for which mult lasts
 }
 
-// sackShape is sackState as it is allocated: see TCB.
-type sackShape struct {
-	_ [0]func()
-	_ unsafe.Pointer
-	_ [unsafe.Sizeof(sackState{}) - pointer]byte
+// ackInfo is what the ACK in progress says.
+type ackInfo struct {
+	delivered uint32 // bytes that it reports first
+	fack      uint32 // sackState.high before: the order of its blocks says nothing
+	dsack     bool   // it reports a duplicate
 }
 
 func (st *sackState) runs() []run {
@@ -366,14 +367,14 @@ func (b *scoreboard) split(i int, seq uint32) bool {
 // input takes what an ACK says: everything before s.Ack has arrived, and so have
 // the blocks of its SACK option.
 func (st *sackState) input(now pkt.Time, c *Conn, s *Segment) {
-	st.delivered, st.dsack, st.fack = 0, false, st.high
+	c.env.ack = ackInfo{fack: st.high}
 	st.acked(now, c, s)
 	blocks := s.SACK
 	for i := 0; len(blocks) >= 8; i++ {
 		lo, hi := pkt.BigEndian.Uint32(blocks), pkt.BigEndian.Uint32(blocks[4:])
 		blocks = blocks[8:]
 		if i == 0 && st.isDuplicate(lo, hi, s.Ack, blocks) {
-			st.dsack = true
+			c.env.ack.dsack = true
 			if feature.TCPInfo {
 				tallyOf(c).dups++
 			}
@@ -477,7 +478,7 @@ func (st *sackState) mark(now pkt.Time, c *Conn, s *Segment, lo, hi uint32) {
 
 // arrived notes that n bytes of r, up to hi, are known to have arrived just now.
 func (st *sackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, n, hi uint32) {
-	st.delivered += n
+	c.env.ack.delivered += n
 	if r.is&runLost != 0 {
 		st.lost -= n
 		if n == r.hi-r.lo {
@@ -485,7 +486,7 @@ func (st *sackState) arrived(now pkt.Time, c *Conn, s *Segment, r *run, n, hi ui
 		}
 	}
 	if feature.RACK {
-		st.rack.arrived(now, c, s, r, hi, st.fack)
+		st.rack.arrived(now, c, s, r, hi, c.env.ack.fack)
 	}
 	st.high = maxSeq(st.high, hi)
 }
@@ -508,7 +509,7 @@ func (b *scoreboard) joinSacked() {
 // lose marks r as lost.
 func (st *sackState) lose(r *run) {
 	if r.is&(runLost|runSacked) == 0 {
-		if r.is&runResent != 0 && r.at >= st.prr.at {
+		if r.is&runResent != 0 && r.at >= st.reduced {
 			st.twice = true
 		}
 		r.is |= runLost

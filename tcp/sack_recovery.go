@@ -8,12 +8,9 @@ import (
 // prrState is proportional rate reduction (RFC 9937): it spreads the reduction of
 // the window over a round trip, and never sends a burst.
 type prrState struct {
-	_ [0]func() // not comparable
-
-	delivered uint32   // bytes since recovery began
-	out       uint32   // bytes sent since
-	flight    uint32   // RecoverFS: bytes in flight when it began
-	at        pkt.Time // when the window was last reduced
+	delivered uint32 // bytes since recovery began
+	out       uint32 // bytes sent since
+	flight    uint32 // RecoverFS: bytes in flight when it began
 
 	from, to uint32 // what was in flight then
 	resent   uint32 // segments sent again since that are not known to have arrived twice; 0: no undoing
@@ -86,7 +83,7 @@ func (c *Conn) plainAck(now pkt.Time, n uint32) {
 		return
 	case n == 0:
 		// Without SACK each stands for a segment that was delivered (RFC 9937 section 6).
-		st.delivered = mss
+		c.env.ack.delivered = mss
 		st.plain += uint8(min(3-st.plain, 1))
 		if st.plain < 3 || c.flags&flagRecovery != 0 {
 			return
@@ -111,11 +108,10 @@ func (c *Conn) beginRecovery(now pkt.Time) {
 	c.flags |= flagRecovery
 	c.flags &^= flagTiming
 	st.prr = prrState{
-		flight: max(c.snd.nxt-c.snd.una-st.sacked+st.delivered, 1),
+		flight: max(c.snd.nxt-c.snd.una-st.sacked+c.env.ack.delivered, 1),
 		from:   c.snd.una, to: c.snd.nxt, back: back,
-		at: now,
 	}
-	st.twice = false
+	st.reduced, st.twice = now, false
 }
 
 // reduceAgain answers "the loss of a retransmission": it is to "be taken as two indications
@@ -128,7 +124,7 @@ func (c *Conn) reduceAgain(now pkt.Time) {
 	r.cwnd = r.ssthresh
 	r.ssthresh = c.lowered(r.cwnd) // whatever is in flight: there may be nothing to send
 	p := &st.prr
-	p.delivered, p.out, p.flight, p.at = 0, 0, max(c.flight(), 1), now
+	p.delivered, p.out, p.flight, st.reduced = 0, 0, max(c.flight(), 1), now
 	st.twice = false
 }
 
@@ -168,14 +164,14 @@ func (c *Conn) prrAck(safe bool) {
 	st := sackOf(c)
 	p := &st.prr
 	mss := uint32(c.snd.mss)
-	p.delivered += st.delivered
+	p.delivered += c.env.ack.delivered
 	pipe := c.flight()
 	var n uint32
 	if pipe > c.cc.ssthresh {
 		n = uint32((uint64(p.delivered)*uint64(c.cc.ssthresh) + uint64(p.flight) - 1) / uint64(p.flight))
 		n -= min(n, p.out)
 	} else {
-		n = max(p.delivered-min(p.out, p.delivered), st.delivered)
+		n = max(p.delivered-min(p.out, p.delivered), c.env.ack.delivered)
 		if safe {
 			n += mss
 		}

@@ -18,13 +18,15 @@ import (
 type TCB struct {
 	_ [0]func() // not comparable
 
-	_ [1 + feature.LenSACK + feature.LenCUBIC + feature.LenTCPInfo +
+	_ [1 + feature.LenCUBIC + feature.LenTCPInfo +
 		(feature.LenHyStart | feature.LenFRTO) + feature.LenPacing]unsafe.Pointer // env to pace
 	_ [unsafe.Offsetof(Conn{}.snd) - unsafe.Offsetof(Conn{}.local)]byte
 	_ [2]unsafe.Pointer // snd.q
 	_ [unsafe.Offsetof(Conn{}.rcv) - unsafe.Offsetof(Conn{}.snd) - 2*pointer]byte
 	_ [3]unsafe.Pointer // rcv.ooo, rcv.q
-	_ [unsafe.Sizeof(Conn{}) - unsafe.Offsetof(Conn{}.rcv) - 3*pointer]byte
+	_ [unsafe.Offsetof(Conn{}.sack) - unsafe.Offsetof(Conn{}.rcv) - 3*pointer]byte
+	_ [feature.LenSACK]unsafe.Pointer // sack.board
+	_ [unsafe.Sizeof(Conn{}) - unsafe.Offsetof(Conn{}.sack) - feature.LenSACK*pointer]byte
 }
 
 const pointer = unsafe.Sizeof(unsafe.Pointer(nil))

@@ -9,7 +9,6 @@ import (
 func TestShapes(t *testing.T) {
 	shapetest.Same[Conn, TCB](t)
 	shapetest.Same[intervals, intervalsShape](t)
-	shapetest.Same[sackState, sackShape](t)
 	shapetest.NoPointers[interval](t)
 	shapetest.NoPointers[run](t)
 	shapetest.NoPointers[cubicState](t)

@@ -22,8 +22,7 @@ type timers struct {
 	rtxAt    pkt.Time // retransmission, or persist if flagPersist
 	ackAt    pkt.Time // delayed ACK
 	lifeAt   pkt.Time // keepalive, or FIN-WAIT-2 of an orphan
-	firstRtx pkt.Time // if retries > 0: when the segment at una was first sent
-	lastSent uint32   // of data, in ms
+	firstRtx uint32   // if retries > 0: when the segment at una was first sent, in ms
 	lastRcv  uint32   // of any acceptable segment, in ms
 }
 
@@ -87,7 +86,7 @@ func (c *Conn) Timeout(now pkt.Time) {
 func (c *Conn) retransmitTimeout(now pkt.Time) {
 	t, s := &c.timer, &c.snd
 	if c.retries == 0 {
-		t.firstRtx = now - c.rtt.rto()
+		t.firstRtx = ticks(now - c.rtt.rto())
 	}
 	// "As long as the receiving TCP peer continues to send acknowledgments in response
 	// to the probe segments, the sending TCP peer MUST allow the connection to stay open"
@@ -108,8 +107,8 @@ func (c *Conn) retransmitTimeout(now pkt.Time) {
 	}
 	c.rtt.expired()
 	t.rtxAt = now + c.rtt.rto()
-	if u := pkt.Time(c.Options.UserTimeout) * pkt.Millisecond; u != 0 && t.firstRtx+u > now {
-		t.rtxAt = min(t.rtxAt, t.firstRtx+u) // on time, not when the next retransmission is due
+	if u := pkt.Time(c.Options.UserTimeout)*pkt.Millisecond - sinceMs(now, t.firstRtx); u > 0 {
+		t.rtxAt = min(t.rtxAt, now+u) // on time, not when the next retransmission is due
 	}
 	if feature.Listen && c.state == SynReceived && c.probes&deferAcked != 0 {
 		c.deferTimeout()
@@ -153,7 +152,7 @@ func (c *Conn) givenUp(now pkt.Time) bool {
 		limit = c.env.OrphanRetries
 	}
 	if u := pkt.Time(c.Options.UserTimeout) * pkt.Millisecond; u != 0 {
-		return now-t.firstRtx >= u
+		return sinceMs(now, t.firstRtx) >= u
 	}
 	return c.retries >= limit
 }

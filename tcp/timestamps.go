@@ -50,7 +50,7 @@ func (t *timestamps) elapsed(now pkt.Time, ecr uint32) pkt.Time {
 // the echo is older than that: a clock that jumps, or a forged echo, would make the RTO
 // minutes.
 func (c *Conn) sampleEcho(now pkt.Time, s *Segment) {
-	if d := timestampsOf(c).elapsed(now, s.TSEcr); d <= now-c.timer.firstRtx+c.rtt.rto() {
+	if d := timestampsOf(c).elapsed(now, s.TSEcr); d <= sinceMs(now, c.timer.firstRtx)+c.rtt.rto() {
 		c.rtt.sample(d)
 	}
 }
