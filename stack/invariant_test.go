@@ -211,24 +211,28 @@ func (k *checker) lists() {
 
 func (k *checker) timers(polled bool, next pkt.Time) {
 	s := k.s
-	h := s.timers.v
-	for i := range h {
-		if int(h[i].c.Conn().timer) != i+1 {
-			k.fail("timer %d is of a connection that thinks it has %d", i, h[i].c.Conn().timer-1)
+	h := &s.timers
+	stale := 0
+	for i, e := range h.v {
+		if i > 0 && h.v[(i-1)/4].at > e.at {
+			k.fail("timer entry %d is earlier than its parent", i)
 		}
-		if i > 0 && h[(i-1)/4].at > h[i].at {
-			k.fail("timer %d is earlier than its parent", i)
+		t := h.of[e.id-1]
+		if t.entry != e.at {
+			stale++
+		} else if c := t.c.Conn(); c.timer != e.id || c.is&isHashed == 0 {
+			k.fail("timer %d is of a connection that has %d, or is not in the table", e.id, c.timer)
 		}
-		if h[i].c.Conn().is&isHashed == 0 {
-			k.fail("timer %d is of a connection that is not in the table", i)
-		}
+	}
+	if stale > len(h.v)/2+1 || len(h.v) > 0 && h.of[h.v[0].id-1].entry != h.v[0].at {
+		k.fail("of %d timer entries %d count no longer, maybe the first", len(h.v), stale)
 	}
 	for _, c := range k.conns {
 		if c.is&isHashed == 0 || c.is&isDirty != 0 {
 			continue
 		}
 		d := c.Deadline()
-		if hashed && d != pkt.Never && (c.timer == 0 || h[c.timer-1].at > d) {
+		if hashed && d != pkt.Never && (c.timer == 0 || h.of[c.timer-1].entry > d) {
 			k.fail("%v > %v %v: no timer for its deadline", c.Local(), c.Remote(), c.State())
 		}
 		if polled && d < next {

@@ -79,7 +79,9 @@ func (m *ListenerMem) Listener() *Listener { return (*Listener)(unsafe.Pointer(m
 func tcbOf(c *Conn) *TCB { return (*TCB)(unsafe.Pointer(c)) }
 
 type stackShape struct {
-	_, _, _, _ []byte // ifaces, loop, timers, pool
+	_, _, _, _ []byte // ifaces, loop, timers
+	_          [2]int32
+	_          []byte // pool
 	_          int
 	_, _       []byte // seg
 	_          [unsafe.Sizeof(tcp.Segment{}) - 6*pointer]byte

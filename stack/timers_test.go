@@ -8,41 +8,67 @@ import (
 )
 
 // TestTimerHeapAgainstAList: set, remove and fire, in any order, and the heap still
-// knows who is first.
+// knows who is first, and grows with the connections alone.
 func TestTimerHeapAgainstAList(t *testing.T) {
+	if !hashed {
+		t.Skip("minimal asks each connection")
+	}
 	r := rand.New(rand.NewPCG(1, 2))
-	var h timerHeap
+	s := new(Stack)
+	h := &s.timers
 	conns := make([]Conn, 200)
-	at := make([]pkt.Time, len(conns)) // 0: none
+	at := make([]pkt.Time, len(conns)) // when the timer fires; Never: it has none
+	for i := range at {
+		at[i] = pkt.Never
+	}
 	for step := range 50_000 {
 		i := r.IntN(len(conns))
-		switch d := pkt.Time(1 + r.IntN(1000)); {
-		case r.IntN(3) == 0:
-			h.remove(&conns[i])
-			at[i] = 0
-		case at[i] == 0 || d < at[i]: // lazy: later is not earlier
-			at[i] = d
-			fallthrough
+		c := &conns[i]
+		switch d := s.now + pkt.Time(1+r.IntN(1000)); r.IntN(6) {
+		case 0:
+			h.remove(c)
+			at[i] = pkt.Never
+		case 1: // no deadline any more: the entry stays
+			h.set(c, pkt.Never)
 		default:
-			h.set(&conns[i], d)
+			h.set(c, d)
+			at[i] = min(at[i], d) // lazy: later is not earlier
 		}
 		first, n := pkt.Never, 0
 		for i, a := range at {
-			if a != 0 {
+			first = min(first, a)
+			if a != pkt.Never {
 				n++
-				first = min(first, a)
 			}
-			if (conns[i].timer != 0) != (a != 0) || a != 0 && (h.v[conns[i].timer-1].at != a || h.v[conns[i].timer-1].c != tcbOf(&conns[i])) {
-				t.Fatalf("step %d: timer %d is not where it should be", step, i)
+			if id := conns[i].timer; (id != 0) != (a != pkt.Never) || id != 0 && (h.of[id-1].entry != a || h.of[id-1].c != tcbOf(&conns[i])) {
+				t.Fatalf("step %d: timer %d is not what it should be", step, i)
 			}
 		}
-		if h.next() != first || len(h.v) != n {
-			t.Fatalf("step %d: first at %d of %d, want %d of %d", step, h.next(), len(h.v), first, n)
+		if h.next() != first {
+			t.Fatalf("step %d: first at %d, want %d", step, h.next(), first)
+		}
+		if len(h.v) > 2*n+4 || len(h.of) > len(conns) {
+			t.Fatalf("step %d: %d entries and %d timers for %d connections", step, len(h.v), len(h.of), n)
 		}
 		for i := 1; i < len(h.v); i++ {
 			if h.v[(i-1)/4].at > h.v[i].at {
 				t.Fatalf("step %d: %d is before its parent", step, i)
 			}
 		}
+		if r.IntN(50) != 0 || first == pkt.Never {
+			continue
+		}
+		// Time goes on: what is due looks at the connection, which here has no deadline; what was
+		// put off takes its new place.
+		s.now = first + 100
+		for i, a := range at {
+			if a > s.now {
+				continue
+			}
+			if at[i] = h.of[conns[i].timer-1].at; at[i] <= s.now {
+				at[i] = pkt.Never
+			}
+		}
+		s.runTimers()
 	}
 }
