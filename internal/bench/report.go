@@ -30,6 +30,7 @@ var Metrics = []Metric{
 	{"cpu_us_op", "us", "processor time for an operation", false},
 	{"ns_segment", "ns", "time for a segment: the frames of the side that sent more of them", false},
 	{"cpu_ns_segment", "ns", "processor time for a segment", false},
+	{"cpu_ns_frame", "ns", "processor time for a frame, of either side", false},
 	{"ins_segment", "", "instructions for a segment, in user mode", false},
 	{"allocs_op", "", "allocations of the process for an operation", false},
 	{"allocs_MB", "/MB", "allocations for 10^6 bytes of payload", false},

@@ -253,6 +253,7 @@ func Measure(c *Case, b Budget) (map[string]float64, error) {
 	}
 	if frames := float64(near1 - near0 + far1 - far0); frames > 0 {
 		v["frames"] = frames
+		v["cpu_ns_frame"] = cpu * 1e9 / frames
 		// Data goes in segments one way, and ACKs the other: the larger number is that of
 		// the segments.
 		segments := float64(max(near1-near0, far1-far0))
