@@ -201,7 +201,9 @@ func TestCloseCountsFramesOnce(t *testing.T) {
 	for range 3000 {
 		a, b := emu.NewLink(emu.Config{Clock: wall.New(), Path: emu.Path{Delay: 1e9}})
 		var wg sync.WaitGroup
-		wg.Go(func() {
+		wg.Add(2)
+		go func() {
+			defer wg.Done()
 			bufs := buffers(4)
 			for range 20 {
 				b.SetDown(false)
@@ -210,8 +212,8 @@ func TestCloseCountsFramesOnce(t *testing.T) {
 				}
 				a.Send(bufs)
 			}
-		})
-		wg.Go(func() { b.Close() })
+		}()
+		go func() { defer wg.Done(); b.Close() }()
 		wg.Wait()
 		a.SetDown(true)
 		if out, _ := a.Stats(); out.Sent != 80 || out.Down != 80 {
