@@ -36,6 +36,9 @@ func (t *tool) runInline(ctx context.Context, args []string) error {
 	if _, err := os.Stat(filepath.Dir(args[0])); err != nil {
 		return err // better said now than when all is done
 	}
+	if t.arch.goarch == "wasm" {
+		return usageError("the lines of calls can't be read from WebAssembly: make the profile for another -arch, the compiler takes that too")
+	}
 	x := t.target(l.Package)
 	r := &inlineReport{File: args[0], Profile: t.profile(args[1:]), Layer: l.Name}
 	if x.Tags, err = t.tags(r.Profile); err != nil {
@@ -69,7 +72,11 @@ func (r *inlineReport) write(w io.Writer) {
 		if i == 0 {
 			fmt.Fprint(w, ", and the compiler leaves alone:")
 		}
-		fmt.Fprintf(w, "\n  %4d  %s", r.Left[why], why)
+		names, more := r.Left[why], ""
+		if n := len(names) - 3; n > 0 {
+			names, more = names[:3], fmt.Sprintf(" and %d more", n)
+		}
+		fmt.Fprintf(w, "\n  %s: %s%s", why, strings.Join(names, ", "), more)
 	}
 	fmt.Fprintf(w, "\nBuild with -pgo=%s, or name it default.pgo in the folder of package main.\n", r.File)
 }

@@ -22,6 +22,7 @@ func TestUsageErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 		"packages minimal,full":           "two profiles, minimal and full: choose one",
 		"packages with_lisen":             "did you mean with_listen?",
 		"inline":                          "it is footprint inline FILE.pgo [PROFILE]",
+		"inline x.pgo -arch wasip1":       "make the profile for another -arch",
 		"inline minimal":                  "the file's must end in .pgo",
 		"inline -program /bin/true x.pgo": "give the package that /bin/true was built from",
 		"packages -layer x client":        "unknown layer \"x\": the layers are core +socket",

@@ -17,12 +17,12 @@ import (
 // An Inlining is what a program gains if functions that are called once become a part of their
 // callers.
 type Inlining struct {
-	Before    Sizes          `json:"before"`
-	After     Sizes          `json:"after"`
-	Functions int            `json:"functions"` // how many less there are
-	Edges     []Edge         `json:"edges"`     // the calls; none if the program would not be smaller
-	Larger    int            `json:"larger"`    // calls that are left alone, since the program would be larger
-	Left      map[string]int `json:"left"`      // calls that the compiler does not inline, by reason
+	Before    Sizes               `json:"before"`
+	After     Sizes               `json:"after"`
+	Functions int                 `json:"functions"` // how many less there are
+	Edges     []Edge              `json:"edges"`     // the calls; none if the program would not be smaller
+	Larger    int                 `json:"larger"`    // functions that are left alone, since the program would be larger
+	Left      map[string][]string `json:"left"`      // functions that the compiler does not inline, by reason
 }
 
 // What a search may cost: each round and each trial builds the packages that it is about.
@@ -307,7 +307,7 @@ func (in *inliner) flags(more string) ([]string, error) {
 }
 
 // reasons asks the compiler why it did not inline the calls that failed.
-func (in *inliner) reasons(ctx context.Context) (map[string]int, error) {
+func (in *inliner) reasons(ctx context.Context) (map[string][]string, error) {
 	x := *in
 	x.calls = maps.Clone(in.calls)
 	maps.Copy(x.calls, in.failed)
@@ -338,15 +338,16 @@ func (in *inliner) reasons(ctx context.Context) (map[string]int, error) {
 			}
 		}
 	}
-	left := map[string]int{}
-	for name := range in.failed {
+	left := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(in.failed)) {
 		reason := why[strings.ReplaceAll(name, "%2e", ".")]
 		if op, ok := strings.CutPrefix(reason, "unhandled op "); ok {
 			reason = "has " + strings.ToLower(op)
 		} else if strings.HasPrefix(reason, "function too complex") {
 			reason = "too complex"
 		}
-		left[or(reason, "for a reason that it does not say")]++
+		reason = or(reason, "for a reason that it does not say")
+		left[reason] = append(left[reason], name)
 	}
 	return left, nil
 }
