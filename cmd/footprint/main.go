@@ -12,6 +12,7 @@
 //	go run ./cmd/footprint check               # against the budgets in footprint.json
 //	go run ./cmd/footprint html FILE           # all of it on one page
 //	go run ./cmd/footprint tiny                # the smallest program that fetches a page
+//	go run ./cmd/footprint inline FILE.pgo [PROFILE]  # a profile for go build -pgo that makes it smaller
 //
 // PROFILE is minimal, client (the default) or full, or any list of tags, such as
 // client,no_timestamps.
@@ -138,6 +139,7 @@ func init() {
 		{"check", 0, 0, "", (*tool).runCheck},
 		{"html", 1, 1, "FILE", (*tool).runHTML},
 		{"tiny", 0, 0, "", (*tool).runTiny},
+		{"inline", 1, 2, "FILE.pgo [PROFILE]", (*tool).runInline},
 	}
 }
 

@@ -13,15 +13,19 @@ import (
 
 func TestUsageErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 	for args, want := range map[string]string{
-		"-nope":                    "see go doc ./cmd/footprint",
-		"nope":                     "the commands are none, packages",
-		"packages a b":             "it is footprint packages [PROFILE]",
-		"-arch vax":                "choose amd64, arm64, arm, mipsle, riscv64, wasip1 or all",
-		"-C /":                     "no go.mod here or above",
-		"features nope":            "the profiles are minimal, client, full",
-		"packages minimal,full":    "two profiles, minimal and full: choose one",
-		"packages with_lisen":      "did you mean with_listen?",
-		"packages -layer x client": "unknown layer \"x\": the layers are core +socket",
+		"-nope":                           "see go doc ./cmd/footprint",
+		"nope":                            "the commands are none, packages",
+		"packages a b":                    "it is footprint packages [PROFILE]",
+		"-arch vax":                       "choose amd64, arm64, arm, mipsle, riscv64, wasip1 or all",
+		"-C /":                            "no go.mod here or above",
+		"features nope":                   "the profiles are minimal, client, full",
+		"packages minimal,full":           "two profiles, minimal and full: choose one",
+		"packages with_lisen":             "did you mean with_listen?",
+		"inline":                          "it is footprint inline FILE.pgo [PROFILE]",
+		"inline x.pgo -arch wasip1":       "make the profile for another -arch",
+		"inline minimal":                  "the file's must end in .pgo",
+		"inline -program /bin/true x.pgo": "give the package that /bin/true was built from",
+		"packages -layer x client":        "unknown layer \"x\": the layers are core +socket",
 	} {
 		err := run(context.Background(), strings.Fields(args), new(bytes.Buffer))
 		if _, ok := err.(usageError); !ok || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -21,6 +21,12 @@ type Target struct {
 	GOOS    string   // "" is linux
 	GOARCH  string   // "" is amd64
 	Env     []string // more of the environment, such as GOARM=5
+	flags   []string // more of them for the go command
+}
+
+// goArgs returns what the go command is told to do with t, but for its package.
+func (t *Target) goArgs(do string) []string {
+	return append([]string{do, "-trimpath", "-buildvcs=false", "-tags=" + padded(t.Tags)}, t.flags...)
 }
 
 // A Builder builds programs in a folder of its own.
@@ -55,7 +61,7 @@ func (b *Builder) Build(ctx context.Context, t Target) (string, error) {
 	b.seq.n++
 	out := filepath.Join(b.Out, fmt.Sprintf("%s-%d", filepath.Base(t.Package), b.seq.n))
 	b.seq.Unlock()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-tags="+padded(t.Tags), "-o", out, t.Package)
+	cmd := exec.CommandContext(ctx, "go", append(t.goArgs("build"), "-ldflags=-w", "-o", out, t.Package)...)
 	cmd.Dir = b.Dir
 	// What a program costs must not depend on who asks.
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0", "GOEXPERIMENT=", "GOAMD64=v1",

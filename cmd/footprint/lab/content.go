@@ -178,7 +178,7 @@ func (c *content) pkg(name string) (*pkgContent, error) {
 	embeds := false
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasSuffix(e.Name(), "_test.go") || !slices.Contains([]string{".go", ".s", ".h", ".c", ".syso"}, ext) {
+		if e.IsDir() || strings.HasSuffix(e.Name(), "_test.go") || !slices.Contains([]string{".go", ".s", ".h", ".c", ".syso", ".pgo"}, ext) {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))

@@ -61,7 +61,13 @@ type node struct {
 	reflect bool // it looks methods up by names that it does not know
 	inIface bool // from the start
 	defined bool
+	unit    string // package that it was compiled in
+	start   int32  // line of a function's declaration
+	sites   []site // its calls
 }
+
+// A site is one call, on a line of the innermost function that was inlined there.
+type site struct{ to, line int32 }
 
 // A Graph is what the linker follows to find out which symbols a program needs:
 // those that its entry point reaches. -ldflags=-dumpdep prints one way to each;
@@ -71,12 +77,13 @@ type Graph struct {
 	roots []int32
 	names map[string][]int32
 	tc    *toolchain
+	below map[string]bool // packages of which the runtime is made
 }
 
 // Graph reads what t is linked from.
 func (b *Builder) Graph(ctx context.Context, t Target) (*Graph, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-trimpath", "-buildvcs=false", "-tags="+padded(t.Tags), "-export", "-deps",
-		"-f", "{{.ImportPath}}\t{{.Name}}\t{{.Export}}", t.Package)
+	cmd := exec.CommandContext(ctx, "go", append(t.goArgs("list"), "-export", "-deps",
+		"-f", "{{.ImportPath}}\t{{.Name}}\t{{.Export}}\t{{if eq .ImportPath \"runtime\"}}{{join .Deps \" \"}}{{end}}", t.Package)...)
 	cmd.Dir = b.Dir
 	cmd.Env = t.env()
 	var out, msgs bytes.Buffer
@@ -90,7 +97,7 @@ func (b *Builder) Graph(ctx context.Context, t Target) (*Graph, error) {
 	if err != nil {
 		return nil, errors.New("go env GOROOT does not work")
 	}
-	g := &Graph{names: map[string][]int32{}}
+	g := &Graph{names: map[string][]int32{}, below: map[string]bool{"runtime": true}}
 	if g.tc, err = readToolchain(strings.TrimSpace(string(goroot))); err != nil {
 		return nil, err
 	}
@@ -98,8 +105,11 @@ func (b *Builder) Graph(ctx context.Context, t Target) (*Graph, error) {
 	isMain := false
 	for line := range strings.Lines(out.String()) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(f) != 3 || f[2] == "" {
+		if len(f) != 4 || f[2] == "" {
 			continue // unsafe
+		}
+		for _, dep := range strings.Fields(f[3]) {
+			g.below[dep] = true
 		}
 		pkg := f[0]
 		if f[1] == "main" {
@@ -330,13 +340,14 @@ func (l *loader) fill(id int32) {
 	g, o := l.g, l.from[id].o
 	s := o.sym(l.from[id].i)
 	n := &g.nodes[id]
-	n.name, n.pkg, n.defined = s.name, PackageOf(s.name), true
+	n.name, n.pkg, n.unit, n.defined = s.name, PackageOf(s.name), o.pkg, true
 	n.gotype = s.flag&flagGoType != 0
 	n.reflect = s.flag&flagReflectMethod != 0
 	n.inIface = n.inIface || s.flag2&flag2UsedInIface != 0
 	l.sizes(n, &s)
 
 	tc := g.tc
+	line := l.lines(o, &s)
 	relocs := make([]rawReloc, s.nReloc)
 	for i := range relocs {
 		relocs[i] = o.reloc(s.relocs + i)
@@ -394,6 +405,7 @@ func (l *loader) fill(id int32) {
 		kind := Refers
 		if name := tc.names[r.typ]; strings.Contains(name, "CALL") && name != "R_CALLIND" || strings.HasSuffix(name, "_JAL") {
 			kind = Calls
+			n.sites = append(n.sites, site{to, line(r.off)})
 		} else if l.isType(to) {
 			kind = TypeOf
 		}

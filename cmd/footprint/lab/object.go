@@ -74,6 +74,7 @@ const (
 	auxFuncdata   = 2
 	auxDwarfInfo  = 3
 	auxDwarfLines = 6
+	auxPcline     = 9
 	auxPcdata     = 11
 )
 

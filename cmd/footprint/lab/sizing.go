@@ -69,6 +69,7 @@ func (l *loader) funcInfo(fn, id int32) {
 		return
 	}
 	o := l.from[id].o
+	n.start = int32(binary.LittleEndian.Uint32(info[12:]))
 	u32 := func(at int) uint32 { return binary.LittleEndian.Uint32(info[at:]) }
 	t := funcParts{fn: fn}
 	nFile := int(u32(16))
