@@ -293,6 +293,9 @@ func (k *checker) frames() {
 	mark("loop", s.loop)
 	for _, ifc := range s.ifaces {
 		mark("transmit queue", ifc.Out)
+		if o, ok := ifc.Dev.(*offloader); ok {
+			mark("Bufs for super-segments", o.free)
+		}
 		for _, b := range ifc.Out[len(ifc.Out):cap(ifc.Out)] {
 			if b != nil {
 				mark("transmit queue, empty", []*pkt.Buf{b})
