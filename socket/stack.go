@@ -273,7 +273,7 @@ func (s *Stack) Close() error {
 
 // Listen waits for connections to local, whose address may be 0.0.0.0 for any, and
 // whose port may be 0 for a free one (feature listen, else EOPNOTSUPP). backlog is
-// how many may wait for Accept. Errors are those of stack.Stack.Listen.
+// how many may wait for Accept, and one more. Errors are those of stack.Stack.Listen.
 func (s *Stack) Listen(local ipv4.Endpoint, backlog int) (*Listener, error) {
 	if !feature.Listen {
 		return nil, errno.EOPNOTSUPP

@@ -19,7 +19,8 @@ import (
 // FuzzEngine drives a whole stack from the fuzzer's bytes: each operation is a
 // byte and what it takes of those that follow. Frames come from a peer that knows
 // the protocols (fuzzpeer_test.go), so that most of them get far; calls are an
-// application's and an administrator's; and time passes. After every operation
+// application's and an administrator's; and time passes. The device of every second of them, by
+// their length, moves super-segments, in full. After every operation
 // the stack's tables, lists, timers and memory must agree; in the end, with
 // everything closed and nobody answering, nothing may be left.
 func FuzzEngine(f *testing.F) {
@@ -40,12 +41,20 @@ func TestFuzzSeeds(t *testing.T) {
 	for _, s := range fuzzSeeds() {
 		fuzzEngine(t, s)
 	}
+	supers, got := 0, 0
 	for seed := range uint64(*fuzzRuns) {
 		in := randomOps(*fuzzFrom + seed)
-		t.Run("", func(t *testing.T) { fuzzEngine(t, in) })
+		t.Run("", func(t *testing.T) {
+			z := fuzzEngine(t, in)
+			supers += z.peer.supers
+			got += z.peer.gave
+		})
 		if t.Failed() {
 			t.Fatal("seed ", *fuzzFrom+seed)
 		}
+	}
+	if feature.TSO && *fuzzRuns > 100 && (supers < 50 || got < 50) {
+		t.Errorf("only %d super-segments were sent, and %d received", supers, got)
 	}
 }
 
@@ -175,6 +184,7 @@ type fuzzRun struct {
 	next  pkt.Time
 	last  byte // operation
 	steps int
+	super bool // the device is an Offloader
 
 	peer     fuzzPeer
 	listener *Listener
@@ -183,7 +193,7 @@ type fuzzRun struct {
 	raw      *Raw
 }
 
-func fuzzEngine(t *testing.T, in []byte) {
+func fuzzEngine(t *testing.T, in []byte) *fuzzRun {
 	z := &fuzzRun{t: t, in: in, now: pkt.Second, next: pkt.Never}
 	cfg := Config{Seed: 7, MaxTimeWait: 3, MaxConns: 16, MaxOrphans: 5, Memory: 96 << 10, RcvBuf: 20_000, SndBuf: 20_000}
 	if len(in)&1 != 0 { // windows that are scaled
@@ -192,7 +202,12 @@ func fuzzEngine(t *testing.T, in []byte) {
 	z.s = New(cfg)
 	z.k = &checker{s: z.s, edges: map[*Conn]uint32{}}
 	z.peer.init(z)
-	up(t, z.s, &z.peer, fuzzAddr)
+	z.super = feature.TSO && len(in)&2 != 0
+	if z.super {
+		up(t, z.s, superPeer{&z.peer}, fuzzAddr)
+	} else {
+		up(t, z.s, &z.peer, fuzzAddr)
+	}
 	z.s.Ioctl(SIOCADDRT, &Rtentry{
 		Dst: SockaddrIn(ipv4.Any), Genmask: SockaddrIn(ipv4.Any), Gateway: SockaddrIn(ipv4.Addr{198, 18, 0, 2}),
 		Flags: route.RTF_UP | route.RTF_GATEWAY,
@@ -210,6 +225,7 @@ func fuzzEngine(t *testing.T, in []byte) {
 		z.check(polled)
 	}
 	z.finish()
+	return z
 }
 
 func (z *fuzzRun) byte() byte {

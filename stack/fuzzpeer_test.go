@@ -21,7 +21,18 @@ type fuzzPeer struct {
 	swap  *pkt.Buf
 	more  []byte // options for the next segment
 	edges map[*Conn]uint32
+
+	// Of an Offloader: what is known of the next frame to the stack.
+	size   int
+	sum    pkt.SumState
+	supers int // that the stack has sent
+	gave   int // that it got
 }
+
+// superPeer is the same as a device that takes and gives super-segments.
+type superPeer struct{ *fuzzPeer }
+
+func (superPeer) Offload() bool { return true }
 
 type fuzzFlow struct {
 	local, remote  ipv4.Endpoint // as the stack has them
@@ -36,18 +47,10 @@ func (p *fuzzPeer) init(z *fuzzRun) { p.z, p.edges = z, map[*Conn]uint32{} }
 
 func (p *fuzzPeer) Send(bufs []*netif.Buf) error {
 	for i, b := range bufs {
-		f := append([]byte(nil), b.Bytes()...)
-		if err := checkFrame(f, 1500, p.z.k.raws == nil); err != nil {
-			p.z.t.Fatalf("operation %d: %v\n%x", p.z.steps, err, f)
+		for _, f := range p.frames(b) {
+			p.take(f)
 		}
-		if len(p.sent) < 64 {
-			p.sent = append(p.sent, f)
-		}
-		if f[12] == 8 && f[13] == 0 {
-			p.last = f[netif.EthernetHeaderLen:]
-			p.verify(p.last)
-		}
-		if i == 0 && p.swap != nil { // devices may exchange
+		if i == 0 && p.swap != nil && p.swap.Cap() >= b.Cap() { // devices may exchange
 			bufs[i], p.swap = p.swap, b
 		} else if p.swap == nil {
 			p.swap = p.z.s.NewBuf()
@@ -57,6 +60,40 @@ func (p *fuzzPeer) Send(bufs []*netif.Buf) error {
 		return errno.ENOBUFS
 	}
 	return nil
+}
+
+// frames returns copies of the frames that the one in b is on a wire.
+func (p *fuzzPeer) frames(b *netif.Buf) (list [][]byte) {
+	if !p.z.super && offloaded(b) {
+		p.z.t.Fatalf("operation %d: a segment size of %d, checksum %d for a device that is no Offloader", p.z.steps, netif.SegmentSize(b), netif.Summed(b))
+	}
+	var c netif.Cutter
+	if c.Begin(b) {
+		p.supers++
+		if f := b.Bytes(); netif.Summed(b) != netif.SumPartial || f[20]&0x40 == 0 || f[47]&byte(tcp.CWR|tcp.URG|tcp.SYN|tcp.RST) != 0 || c.Frames() < 2 {
+			p.z.t.Fatalf("operation %d: a super-segment of %d frames, checksum %d, header %x", p.z.steps, c.Frames(), netif.Summed(b), f[:54])
+		}
+		for to := netif.NewBuf(1600); c.Next(to); {
+			list = append(list, append([]byte(nil), to.Bytes()...))
+		}
+		return list
+	}
+	netif.Complete(b)
+	return append(list, append([]byte(nil), b.Bytes()...))
+}
+
+// take looks at a frame that the stack has sent.
+func (p *fuzzPeer) take(f []byte) {
+	if err := checkFrame(f, 1500, p.z.k.raws == nil); err != nil {
+		p.z.t.Fatalf("operation %d: %v\n%x", p.z.steps, err, f)
+	}
+	if len(p.sent) < 64 {
+		p.sent = append(p.sent, f)
+	}
+	if f[12] == 8 && f[13] == 0 {
+		p.last = f[netif.EthernetHeaderLen:]
+		p.verify(p.last)
+	}
 }
 
 // verify checks the data of a segment that the stack sends.
@@ -89,9 +126,16 @@ func (p *fuzzPeer) MTU() int                       { return 1500 }
 func (p *fuzzPeer) HardwareAddr() netif.MAC        { return netif.MAC{2, 0, 0, 0, 0, 1} }
 func (p *fuzzPeer) Close() error                   { return nil }
 func (p *fuzzPeer) mac(a ipv4.Addr) (m netif.MAC)  { return netif.MAC{2, 0, 0, 0, 0, a[3]} }
-func (p *fuzzPeer) input(f []byte)                 { p.z.s.Input(p.z.now, 2, []*netif.Buf{bufOf(f)}) }
 func (f *fuzzFlow) is(local, remote ipv4.Endpoint) bool {
 	return f.local == local && f.remote == remote
+}
+
+func (p *fuzzPeer) input(f []byte) {
+	b := bufOf(f)
+	netif.SetSegmentSize(b, p.size)
+	netif.SetSummed(b, p.sum)
+	p.size, p.sum = 0, 0
+	p.z.s.Input(p.z.now, 2, []*netif.Buf{b})
 }
 
 func bufOf(f []byte) *netif.Buf {
@@ -227,6 +271,9 @@ func (p *fuzzPeer) send(f *fuzzFlow, seq, ack uint32, flags tcp.Flags, wnd uint1
 		pattern(s[n:], seq)
 	}
 	sum := pkt.Checksum(pkt.Sum(ipv4.PseudoSum(f.remote.Addr, f.local.Addr, ipv4.ProtoTCP, len(s)), s))
+	if p.sum == netif.SumPartial {
+		sum = 0 // nobody is to look at it
+	}
 	binary.BigEndian.PutUint16(s[16:], sum)
 	p.packet(f.remote.Addr, f.local.Addr, ipv4.ProtoTCP, s, 0)
 }
@@ -290,6 +337,9 @@ func (p *fuzzPeer) segment(which, flags, seq, ack, size, wnd byte) {
 		return 0
 	}
 	data := make([]byte, []int{0, 1, 10, 100, 536, 1000, 1400, 1448}[size&7])
+	if p.z.super {
+		data = p.offload(p.z.byte(), data)
+	}
 	w := []uint16{0xffff, 0, 1, 100, 1500, 4000, 20000, 536}[wnd&7]
 	extra := size >> 3
 	if extra&1 != 0 && flags&0x80 == 0 { // seldom without timestamps
@@ -303,6 +353,21 @@ func (p *fuzzPeer) segment(which, flags, seq, ack, size, wnd byte) {
 	if fl&tcp.ACK != 0 && int32(a-f.una) > 0 {
 		f.una = a
 	}
+}
+
+// offload says what an Offloader knows of the next frame: nothing, that its checksum need not be
+// verified, or that it is as many segments as data is made for.
+func (p *fuzzPeer) offload(how byte, data []byte) []byte {
+	if how&1 == 0 {
+		return data
+	}
+	p.sum = []pkt.SumState{netif.SumPartial, netif.SumVerified}[how>>1&1]
+	if how&4 != 0 && len(data) > 1 {
+		p.gave++
+		p.size = len(data)
+		data = make([]byte, p.size*int(1+how>>4)+1+int(how>>3&1)*(p.size-1))
+	}
+	return data
 }
 
 // syn opens a connection to the listener.

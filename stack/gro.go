@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/netif"
 )
@@ -19,6 +20,13 @@ func offload(dev netif.Device) netif.Device {
 		return &offloader{Offloader: o}
 	}
 	return dev
+}
+
+// offloads reports whether i has what cmd, an ETHTOOL_G... command, asks for: receiving is feature
+// gro's, sending tso's, and a frame is always in one piece.
+func offloads(i *netif.Interface, cmd uint32) bool {
+	_, ok := i.Dev.(*offloader)
+	return ok && cmd != ETHTOOL_GSG && (feature.TSO || cmd == ETHTOOL_GRXCSUM || cmd == ETHTOOL_GGRO)
 }
 
 // offloaded reports whether anything is known of the frame in b besides its bytes.

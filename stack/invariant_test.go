@@ -165,7 +165,7 @@ func (k *checker) tables() {
 					}
 				}
 			}
-			if half != l.half || half > l.backlog || len(l.queue)+half > 2*l.backlog {
+			if half != l.half || half > max(l.backlog, 1) || len(l.queue) > l.backlog+1 {
 				k.fail("listener: %d half open, counted %d, %d in its queue, backlog %d", half, l.half, len(l.queue), l.backlog)
 			}
 		}
@@ -297,6 +297,9 @@ func (k *checker) frames() {
 	mark("loop", s.loop)
 	for _, ifc := range s.ifaces {
 		mark("transmit queue", ifc.Out)
+		if o, ok := ifc.Dev.(*offloader); ok {
+			mark("Bufs for super-segments", o.free)
+		}
 		for _, b := range ifc.Out[len(ifc.Out):cap(ifc.Out)] {
 			if b != nil {
 				mark("transmit queue, empty", []*pkt.Buf{b})

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/netif"
 )
 
@@ -12,14 +13,14 @@ import (
 const (
 	ETHTOOL_GDRVINFO   = 0x03 // EthtoolDrvinfo
 	ETHTOOL_GLINK      = 0x0A // EthtoolValue: 1 if the link works
-	ETHTOOL_GRXCSUM    = 0x14 // EthtoolValue: receive checksums by the device: 0
-	ETHTOOL_GTXCSUM    = 0x16 // EthtoolValue: transmit checksums by the device: 0
-	ETHTOOL_GSG        = 0x18 // EthtoolValue: scatter-gather: 0
+	ETHTOOL_GRXCSUM    = 0x14 // EthtoolValue: 1 if the device may say that a checksum is right
+	ETHTOOL_GTXCSUM    = 0x16 // EthtoolValue: 1 if checksums of TCP are left to the device
+	ETHTOOL_GSG        = 0x18 // EthtoolValue: scatter-gather: 0, a frame being one Buf
 	ETHTOOL_GSTRINGS   = 0x1B // EthtoolStrings
 	ETHTOOL_GSTATS     = 0x1D // EthtoolStats
-	ETHTOOL_GTSO       = 0x1E // EthtoolValue: TCP segmentation offload: 0
-	ETHTOOL_GGSO       = 0x23 // EthtoolValue: generic segmentation offload: 0
-	ETHTOOL_GGRO       = 0x2B // EthtoolValue: generic receive offload: 0
+	ETHTOOL_GTSO       = 0x1E // EthtoolValue: 1 if the device takes super-segments
+	ETHTOOL_GGSO       = 0x23 // EthtoolValue: 1 if TCP makes them: here, for a device that takes them
+	ETHTOOL_GGRO       = 0x2B // EthtoolValue: 1 if it may give them
 	ETHTOOL_GSSET_INFO = 0x37 // EthtoolSsetInfo
 	ETHTOOL_GFEATURES  = 0x3A // EthtoolFeatures
 
@@ -56,8 +57,8 @@ type EthtoolSsetInfo struct {
 	Data []uint32 // their sizes, appended to
 }
 
-// EthtoolFeatures mirrors C's struct ethtool_gfeatures: no feature is there to
-// switch, the checksums and segments being the stack's own.
+// EthtoolFeatures mirrors C's struct ethtool_gfeatures: no feature is there to switch.
+// What a device does in place of the stack (netif.Offloader) it does from the beginning.
 type EthtoolFeatures struct {
 	Cmd       uint32
 	Available uint32
@@ -89,17 +90,17 @@ func ethtool(i *netif.Interface, data any) errno.Errno {
 		*d = EthtoolDrvinfo{Cmd: d.Cmd, Driver: "bonsai", NStats: numStats}
 		return 0
 	case *EthtoolValue:
+		on := false
 		switch d.Cmd {
 		case ETHTOOL_GLINK:
-			d.Data = 0
-			if i.Flags&netif.IFF_RUNNING != 0 {
-				d.Data = 1
-			}
-			return 0
+			on = i.Flags&netif.IFF_RUNNING != 0
 		case ETHTOOL_GRXCSUM, ETHTOOL_GTXCSUM, ETHTOOL_GSG, ETHTOOL_GTSO, ETHTOOL_GGSO, ETHTOOL_GGRO:
-			d.Data = 0
-			return 0
+			on = feature.GRO && offloads(i, d.Cmd)
+		default:
+			return errno.EOPNOTSUPP
 		}
+		d.Data = uint32(btoi(on))
+		return 0
 	case *EthtoolStrings:
 		if d.Cmd != ETHTOOL_GSTRINGS {
 			break

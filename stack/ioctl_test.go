@@ -497,6 +497,42 @@ func TestEthtool(t *testing.T) {
 	}
 }
 
+// ETHTOOL_G... say what the device does in place of the stack: of an Offloader, what this build
+// has a feature for; of one that refuses, and of any other, nothing.
+func TestEthtoolSaysWhatIsOffloaded(t *testing.T) {
+	if !feature.Ethtool {
+		t.Skip("needs feature ethtool")
+	}
+	offload := func(refuse bool) netif.Device {
+		return &superWire{wire: wire{idleDevice: idleDevice{mtu: 1500, hw: testHW}}, refuse: refuse, t: t}
+	}
+	for name, x := range map[string]struct {
+		dev      netif.Device
+		gro, tso bool
+	}{
+		"no Offloader":      {dev: &idleDevice{mtu: 1500, hw: testHW}},
+		"one that refuses":  {dev: offload(true)},
+		"one that does not": {dev: offload(false), gro: feature.GRO, tso: feature.TSO},
+	} {
+		s := New(Config{Seed: 1})
+		up(t, s, x.dev, ipv4.Addr{198, 18, 0, 1})
+		for cmd, want := range map[uint32]bool{
+			ETHTOOL_GRXCSUM: x.gro, ETHTOOL_GGRO: x.gro,
+			ETHTOOL_GTXCSUM: x.tso, ETHTOOL_GTSO: x.tso, ETHTOOL_GGSO: x.tso,
+			ETHTOOL_GSG: false, // a frame is in one piece
+		} {
+			d := EthtoolValue{Cmd: cmd, Data: 7}
+			if err := s.Ioctl(SIOCETHTOOL, &Ifreq{Name: "eth0", Data: &d}); err != nil || d.Data != uint32(btoi(want)) {
+				t.Errorf("%s, command %#x: %v, %d", name, cmd, err, d.Data)
+			}
+			d.Data = 7
+			if err := s.Ioctl(SIOCETHTOOL, &Ifreq{Name: "lo", Data: &d}); err != nil || d.Data != 0 {
+				t.Errorf("lo, command %#x: %v, %d", cmd, err, d.Data)
+			}
+		}
+	}
+}
+
 func TestC06AddressIsProbedThenAnnounced(t *testing.T) {
 	if !feature.ACD {
 		t.Skip("this build has no conflict detection")

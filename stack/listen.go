@@ -63,11 +63,14 @@ func (t *listenTable) find(local ipv4.Endpoint) (best *Listener) {
 }
 
 func (s *Stack) startListening(l *Listener, local ipv4.Endpoint, backlog int) error {
+	if backlog < 0 {
+		backlog = 4096 // Linux's SOMAXCONN
+	}
 	if l.stack != nil {
 		if l.stack != s || local != l.local && local != (ipv4.Endpoint{}) {
 			return errno.EINVAL
 		}
-		l.backlog = max(backlog, 1)
+		l.backlog = backlog
 		return nil
 	}
 	if s.listen == nil {
@@ -91,7 +94,7 @@ func (s *Stack) startListening(l *Listener, local ipv4.Endpoint, backlog int) er
 	} else if listenOf(s).taken(local) {
 		return errno.EADDRINUSE
 	}
-	l.stack, l.local, l.backlog, l.quiet = s, local, max(backlog, 1), false
+	l.stack, l.local, l.backlog, l.quiet = s, local, backlog, false
 	pkt.Append((*[]unsafe.Pointer)(unsafe.Pointer(&listenOf(s).list)), unsafe.Pointer(l))
 	return nil
 }
@@ -172,10 +175,11 @@ func (s *Stack) inputListen(local, remote ipv4.Endpoint, seg *tcp.Segment) (d ip
 	case s.isBroadcast(remote.Addr):
 		return ipv4.DropTCPSYNSource, false
 	}
-	if feature.SynCookies && l.half >= l.backlog && len(l.queue) < l.backlog {
-		return s.sendCookie(l, local, remote, seg), false
-	}
-	if l.half >= l.backlog || len(l.queue) >= l.backlog || s.tcp.n >= s.cfg.MaxConns {
+	// One more than the backlog may wait for Accept, as in Linux.
+	if half := l.half >= max(l.backlog, 1); half || len(l.queue) > l.backlog || s.tcp.n >= s.cfg.MaxConns {
+		if feature.SynCookies && half && len(l.queue) <= l.backlog {
+			return s.sendCookie(l, local, remote, seg), false
+		}
 		return ipv4.DropBacklog, false // as if lost: the peer tries again
 	}
 	c := l.New()
@@ -215,7 +219,7 @@ func (s *Stack) begin(l *Listener, c *Conn) {
 // does Linux, without tcp_abort_on_overflow.
 func (s *Stack) full(c *Conn, seg *tcp.Segment) bool {
 	l := listenerOf(c)
-	return len(l.queue) >= l.backlog && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK
+	return len(l.queue) > l.backlog && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK
 }
 
 func listenerOf(c *Conn) *Listener { return *(**Listener)(unsafe.Pointer(&c.listener)) }

@@ -9,6 +9,10 @@ import "github.com/bonsainet/bonsai/internal/errno"
 // 7, 15 and so on, and no more than 4 hours. Then the SYN-ACK is sent again, and the ACK to that counts. 0,
 // or less, turns it off. Connections that a SYN cookie brings back don't wait.
 //
+// Of a Conn, Linux takes and keeps it too, for a listen(2) to come. Here it is ENOPROTOOPT, in every
+// profile: a Conn never becomes a Listener, which takes it before Listen, and the byte that it
+// is kept in would take each connection in full to the next size class of the heap, 32 bytes up.
+//
 // It returns ENOPROTOOPT for other options: those of the connections are in Listener.Options.
 func (l *Listener) SetOption(level, name, v int) Errno {
 	if level != SOL_TCP || name != TCP_DEFER_ACCEPT {

@@ -12,9 +12,10 @@ import (
 // nothing of the feature is in the binary.
 
 // Listen binds l to local, whose address may be 0.0.0.0 for any, and whose port
-// may be 0 for a free one. backlog is how many connections may wait, half open
-// and for Accept each; at least 1. It returns EADDRINUSE if the endpoint is taken,
-// EADDRNOTAVAIL if the address is not ours and EOPNOTSUPP without feature listen.
+// may be 0 for a free one. backlog is how many connections may be half open, at least
+// 1; as in Linux, one more may wait for Accept, and a negative backlog is 4,096. It
+// returns EADDRINUSE if the endpoint is taken, EADDRNOTAVAIL if the address is not
+// ours and EOPNOTSUPP without feature listen.
 //
 // Of an l that listens already it changes the backlog, as listen(2) does a second
 // time; local is then its own or zero, else EINVAL.

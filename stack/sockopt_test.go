@@ -169,6 +169,9 @@ func TestOptionsOfAConnection(t *testing.T) {
 	get(SOL_IP, IP_MTU, 1500)
 	get(SOL_TCP, TCP_MAXSEG, 1460)
 	get(SOL_SOCKET, SO_ERROR, 0)
+	if e := c.SetOption(SOL_TCP, TCP_DEFER_ACCEPT, 5); e != errno.ENOPROTOOPT { // a Listener's
+		t.Error(e)
+	}
 	get(SOL_SOCKET, SIOCINQ, 0)
 	h.recv(p.seg(tcp.ACK|tcp.PSH, nil, "hello"))
 	get(SOL_SOCKET, SIOCINQ, 5)

@@ -45,7 +45,7 @@ func (s *Stack) takeCookie(l *Listener, local, remote ipv4.Endpoint, seg *tcp.Se
 	if s.now >= l.cookies || seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) != tcp.ACK {
 		return false, 0, false
 	}
-	if len(l.queue) >= l.backlog || s.tcp.n >= s.cfg.MaxConns {
+	if len(l.queue) > l.backlog || s.tcp.n >= s.cfg.MaxConns {
 		return true, ipv4.DropBacklog, false
 	}
 	_, off := s.tcp.key.ISN(s.now, local, remote)

@@ -10,6 +10,7 @@ import (
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/tcp"
 	"github.com/bonsainet/bonsai/udp"
 )
 
@@ -289,6 +290,45 @@ func TestUDPQueueIsBounded(t *testing.T) {
 		t.Errorf("%d bytes, %d dropped", used, h.s.Drops[ipv4.DropMemory])
 	}
 	h.seen = h.s.Drops
+}
+
+// What nobody reads of UDP is not at the expense of what the window of a connection has promised,
+// nor, from however many sockets, of a connection that holds nothing.
+func TestUDPLeavesMemoryToTCP(t *testing.T) {
+	for name, x := range map[string]struct {
+		sockets int
+		rcvBuf  uint32
+	}{
+		"one socket":   {1, 12 * pkt.ChunkSize},
+		"many sockets": {80, 1000},
+	} {
+		h := newHostMTU(t, 1, 1500, Config{Memory: 64 * pkt.ChunkSize, RcvBuf: max(x.rcvBuf, minRcvBuf)})
+		c, p := h.open(ep(a0(2), 80), []byte{2, 4, 5, 180})
+		window := int(min(x.rcvBuf, 65535, h.s.cfg.RcvBuf))
+		for i := range x.sockets {
+			u := h.udp(ep(ipv4.Any, 1000+uint16(i)))
+			u.RcvBuf = 1 << 20
+		}
+		datagram := strings.Repeat("x", 500)
+		for range 64 * pkt.ChunkSize / 500 / x.sockets * 2 {
+			for i := range x.sockets {
+				h.recv(udpPacket(ep(a0(2), 7), ep(a0(1), 1000+uint16(i)), datagram))
+			}
+		}
+		if h.s.Drops[ipv4.DropMemory] == 0 {
+			t.Errorf("%s: memory is not short", name)
+		}
+		h.seen = h.s.Drops
+		for n := 0; n+500 <= window; n += 500 {
+			h.recv(p.seg(tcp.ACK, nil, strings.Repeat("y", 500)))
+			p.seq += 500
+			h.sent = nil
+		}
+		if n := c.Buffered(); n < window/500*500 {
+			t.Errorf("%s: of a window of %d, %d octets have room", name, window, n)
+		}
+		h.seen = h.s.Drops
+	}
 }
 
 func TestUDPTruncates(t *testing.T) {

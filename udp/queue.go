@@ -45,18 +45,21 @@ const frameRoom = (1500 + pkt.ChunkLen - 1) / pkt.ChunkLen * pkt.ChunkLen
 
 // Push appends a datagram, if with it the queue holds no more than limit bytes:
 // SO_RCVBUF, Overhead included. An empty queue takes any datagram, so that no
-// limit shuts one out for good. The last quarter of the memory is for empty queues, this
-// one's or TCP's, with up to a frame each. m.Len is set.
+// limit shuts one out for good. Half of the memory is for others: what TCP's windows have promised,
+// and queues that are empty. Of that, an empty one takes a frame as long as an eighth is left,
+// which is TCP's alone, or more as long as a quarter is. m.Len is set.
 func (q *Queue) Push(mem *pkt.Memory, limit int, m *Meta, payload []byte) ipv4.Drop {
 	need := Overhead + len(payload)
 	if q.n > 0 && int(q.size)+need > limit {
 		return ipv4.DropUDPBufferFull
 	}
-	left := mem.Spare()
+	keep := uint(1) // half of it
 	if q.n == 0 {
-		left = max(left, min(mem.Left(), frameRoom))
+		if keep = 2; need <= frameRoom {
+			keep = 3
+		}
 	}
-	if need-q.room() > int(left) {
+	if need-q.room() > int(mem.SpareBut(keep)) {
 		return ipv4.DropMemory
 	}
 	m.Len = uint16(len(payload))

@@ -260,14 +260,15 @@ func BenchmarkQueue(b *testing.B) {
 	}
 }
 
-// The last quarter is for those who hold nothing.
+// A quarter is for what TCP's windows have promised, the last one for those who hold nothing; of
+// that half for TCP.
 func TestQueuesLeaveTheReserve(t *testing.T) {
 	mem := pkt.Memory{Limit: 64 * pkt.ChunkSize}
 	var full, empty Queue
 	m := &Meta{}
 	for full.Push(&mem, 1<<30, m, make([]byte, 1000)) == ipv4.DropNone {
 	}
-	if used := mem.Used(); used > 48*pkt.ChunkSize || used < 47*pkt.ChunkSize {
+	if used := mem.Used(); used > 32*pkt.ChunkSize || used < 31*pkt.ChunkSize {
 		t.Errorf("one queue holds %d of %d bytes", used, mem.Limit)
 	}
 	if d := empty.Push(&mem, 1<<30, m, make([]byte, 1472)); d != ipv4.DropNone {
@@ -275,6 +276,16 @@ func TestQueuesLeaveTheReserve(t *testing.T) {
 	}
 	if d := empty.Push(&mem, 1<<30, m, make([]byte, 5000)); d != ipv4.DropMemory {
 		t.Errorf("more: %v", d)
+	}
+	others := make([]Queue, 64)
+	for i := range others {
+		others[i].Push(&mem, 1<<30, m, make([]byte, 1472))
+	}
+	if used := mem.Used(); used > 57*pkt.ChunkSize || used < 56*pkt.ChunkSize {
+		t.Errorf("many hold %d of %d bytes", used, mem.Limit)
+	}
+	for i := range others {
+		others[i].Reset(&mem)
 	}
 	full.Reset(&mem)
 	empty.Reset(&mem)

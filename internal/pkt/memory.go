@@ -54,14 +54,25 @@ func (m *Memory) Spare() uint32 {
 	return (n - m.used) * ChunkLen
 }
 
+// SpareBut is Left without the last 1/2^k of the chunks. (Spare of it would be larger code.)
+func (m *Memory) SpareBut(k uint) uint32 {
+	n := m.Limit / ChunkSize
+	n -= n >> k
+	if m.used >= n {
+		return 0
+	}
+	return (n - m.used) * ChunkLen
+}
+
 // SendSpare is Spare without another quarter, which is for what receive windows have
-// promised: what is written must not take the memory of what peers were asked to send.
+// promised: what is written must not take the memory of what peers were asked to send. Datagrams keep
+// to that too: see udp.Queue.
 func (m *Memory) SendSpare() uint32 {
 	left, promised := m.Spare(), m.Limit/ChunkSize/4*ChunkLen
 	return left - min(left, promised)
 }
 
-// Low reports whether so little is left that only those may have it who receive.
+// Low reports whether so little is left that only TCP may have it, to receive.
 func (m *Memory) Low() bool {
 	n := m.Limit / ChunkSize
 	return m.used >= n-n/8
