@@ -217,7 +217,7 @@ func (s *bonsaiSock) listen(c *Call) {
 		child.phase = connected
 		return child.conn
 	}
-	if err := s.b.stack.Listen(l, s.bound, max(c.N, 1)); err != nil {
+	if err := s.b.stack.Listen(l, s.bound, c.N); err != nil {
 		c.finish(-1, errnoOf(err))
 		return
 	}
