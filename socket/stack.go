@@ -58,6 +58,7 @@ type Stack struct {
 	host     unsafe.Pointer // *stack.Stack, without the names of its methods: see tcp.TCB
 	set      func(at Time)  // of the alarm
 	free     *waiter
+	woken    *waiter // by unlock
 	clock    Clock
 	sleepers sleepers
 	devs     []netif.Device
@@ -71,7 +72,7 @@ type Stack struct {
 // stackShape is a Stack as it is allocated: see tcp.TCB.
 type stackShape struct {
 	_    [0]func() // not comparable
-	_    [5]unsafe.Pointer
+	_    [6]unsafe.Pointer
 	_    any
 	_, _ []byte
 	_    [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.armed)]byte
@@ -126,8 +127,15 @@ func (s *Stack) lock() {
 
 //go:noinline
 func (s *Stack) unlock() {
+	w := s.woken
+	s.woken = nil
 	if atomic.AddInt32(&s.holders, -1) > 0 {
 		s.turn <- struct{}{} // never blocks: the one before it was taken by who unlocks now
+	}
+	for w != nil {
+		next := w.also
+		w.wake <- struct{}{} // never blocks: it sleeps, so its channel is empty
+		w = next
 	}
 }
 

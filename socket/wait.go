@@ -71,6 +71,7 @@ type waiter struct {
 	_ [0]func() // not comparable
 
 	next *waiter // behind it on its side, or in Stack.free
+	also *waiter // in Stack.woken
 	wake chan struct{}
 	at   Time
 	pos  int32 // in Stack.sleepers, from 1; 0: awake
@@ -167,13 +168,14 @@ func (k *sock) leave(d *side, w *waiter) {
 // maxFree is how many waiters a stack keeps for later.
 const maxFree = 64
 
-// wake wakes w, if it is there and asleep.
+// wake makes unlock wake w, if it is there and asleep. Before, it would find the stack locked,
+// and had to wait again.
 //
 //go:noinline
 func (s *Stack) wake(w *waiter) {
 	if w != nil && w.pos != 0 {
 		s.sleepers.remove(w)
-		w.wake <- struct{}{} // never blocks: it sleeps, so its channel is empty
+		s.woken, w.also = w, s.woken
 	}
 }
 
