@@ -101,9 +101,13 @@ func (h *timerHeap) trim() {
 		all := h.v
 		h.v, h.stale = all[:0], 0
 		for _, e := range all {
-			if h.of[e.id-1].entry == e.at {
+			if t := &h.of[e.id-1]; t.entry == e.at {
+				t.entry = pkt.Never // one is enough: a deadline may come back to where it was
 				h.push(e)
 			}
+		}
+		for _, e := range h.v {
+			h.of[e.id-1].entry = e.at
 		}
 	}
 }

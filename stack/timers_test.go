@@ -72,3 +72,37 @@ func TestTimerHeapAgainstAList(t *testing.T) {
 		s.runTimers()
 	}
 }
+
+// A keepalive timer rests for two hours while others come and go before it: the heap holds its
+// entry once.
+func TestTimerHeapHoldsWhatRestsOnce(t *testing.T) {
+	if !hashed {
+		t.Skip("minimal asks each connection")
+	}
+	s := new(Stack)
+	h := &s.timers
+	conns := make([]Conn, 100)
+	far := func(i int) pkt.Time { return 7200*pkt.Second + pkt.Time(i) }
+	for i := range conns {
+		h.set(&conns[i], far(i))
+	}
+	for range 2000 {
+		for i := range conns {
+			h.set(&conns[i], s.now+40) // an ACK is due, and
+			h.set(&conns[i], far(i))   // has been sent with data
+		}
+		s.now += 50
+		s.runTimers()
+		if n := len(h.v); n > 2*len(conns)+4 {
+			t.Fatalf("%d entries for %d connections", n, len(conns))
+		}
+	}
+	for i := range conns {
+		if x := h.of[conns[i].timer-1]; x.at != far(i) || x.entry > far(i) {
+			t.Fatalf("timer %d is at %d, and fires at %d", i, x.at, x.entry)
+		}
+	}
+	if h.next() > far(0) {
+		t.Errorf("the first is at %d", h.next())
+	}
+}
