@@ -134,6 +134,7 @@ func (s *Stack) unlock() {
 	}
 	for w != nil {
 		next := w.also
+		w.also = nil         // it may be kept for long
 		w.wake <- struct{}{} // never blocks: it sleeps, so its channel is empty
 		w = next
 	}
