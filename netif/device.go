@@ -45,8 +45,9 @@ type Device interface {
 	// counts it and goes on.
 	Send(bufs []*Buf) error
 
-	// Recv returns the number of frames received, at least 1, or an error when
-	// the device is closed or gone for good.
+	// Recv returns the number of frames received, at least 1 unless it was interrupted
+	// (see Interrupter), or an error, from then on, when the device is closed or gone
+	// for good.
 	Recv(bufs []*Buf) (int, error)
 
 	// MTU returns the largest IPv4 packet that a frame carries, in bytes: 68 to
@@ -58,4 +59,13 @@ type Device interface {
 	HardwareAddr() MAC
 
 	Close() error
+}
+
+// An Interrupter is a Device whose Recv can be called back. With one, feature leader
+// lets a call that waits serve the device itself.
+type Interrupter interface {
+	// Interrupt makes the Recv that waits, or else the next one, return soon, with 0
+	// frames if there are none. It returns false if the device can't do that. It may be
+	// called at any time, and does not wait.
+	Interrupt() bool
 }

@@ -34,4 +34,5 @@ func TestShapes(t *testing.T) {
 	shapetest.Same[Raw, rawShape](t)
 	shapetest.Same[Listener, listenerShape](t)
 	shapetest.Same[Stack, stackShape](t)
+	shapetest.Same[port, portShape](t)
 }

@@ -4,7 +4,8 @@
 //
 // A Stack has one lock. One goroutine for each device waits for frames, and takes
 // them in under the lock, a batch at a time; calls of the application send inline,
-// on their own goroutine. There is no goroutine and no timer for each connection.
+// on their own goroutine. With feature leader a call that waits alone does both.
+// There is no goroutine and no timer for each connection.
 //
 // All methods may be called from several goroutines. Reads of one socket are
 // served one after the other, and so are writes.
@@ -61,7 +62,8 @@ type Stack struct {
 	woken    *waiter // by unlock
 	clock    Clock
 	sleepers sleepers
-	devs     []netif.Device
+	ports    *port
+	leading  // feature leader
 
 	armed   Time  // when the alarm goes off, Never if it is off
 	nfree   int   // in free
@@ -71,12 +73,18 @@ type Stack struct {
 
 // stackShape is a Stack as it is allocated: see tcp.TCB.
 type stackShape struct {
-	_    [0]func() // not comparable
-	_    [6]unsafe.Pointer
-	_    any
-	_, _ []byte
-	_    [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.armed)]byte
+	_ [0]func() // not comparable
+	_ [6]unsafe.Pointer
+	_ any
+	_ []byte
+	_ [5]unsafe.Pointer
+	_ [unsafe.Sizeof(Stack{}) - unsafe.Offsetof(Stack{}.armed)]byte
 }
+
+var (
+	_ [unsafe.Sizeof(Stack{}) - unsafe.Sizeof(stackShape{})]struct{}
+	_ [unsafe.Sizeof(stackShape{}) - unsafe.Sizeof(Stack{})]struct{}
+)
 
 // New returns a Stack with a loopback interface that is down.
 func New(cfg stack.Config, clock Clock) *Stack {
@@ -91,13 +99,6 @@ func New(cfg stack.Config, clock Clock) *Stack {
 // eng returns the stack itself.
 func (s *Stack) eng() *stack.Stack { return (*stack.Stack)(s.host) }
 
-// Batches of frames from a device: a pump begins with few buffers, and takes more
-// when they don't suffice. An idle stack should be small.
-const (
-	firstBatch = 4
-	maxBatch   = 8 << (3 * min(feature.Profile, 1)) // 8 in minimal, else 64
-)
-
 // Attach adds an interface on dev, which the stack then owns, and returns its
 // index. The interface is down: see Ioctl. Errors are those of
 // stack.Stack.AddInterface.
@@ -106,8 +107,13 @@ func (s *Stack) Attach(name string, dev netif.Device) (ifindex int, err error) {
 	if s.closed {
 		err = ErrClosed
 	} else if ifindex, err = s.eng().AddInterface(name, dev); err == nil {
-		s.devs = append(s.devs, dev)
-		go pump(unsafe.Pointer(s), ifindex, dev, s.buffers(firstBatch))
+		d := (*port)(unsafe.Pointer(new(portShape)))
+		d.dev, d.ifindex, d.bufs = dev, ifindex, s.buffers(firstBatch)
+		d.next, s.ports = s.ports, d
+		if feature.Leader {
+			canRest(d)
+		}
+		go pump(unsafe.Pointer(s), unsafe.Pointer(d))
 	}
 	s.unlock()
 	return ifindex, err
@@ -129,6 +135,8 @@ func (s *Stack) lock() {
 func (s *Stack) unlock() {
 	w := s.woken
 	s.woken = nil
+	called := s.called
+	s.called = nil
 	if atomic.AddInt32(&s.holders, -1) > 0 {
 		s.turn <- struct{}{} // never blocks: the one before it was taken by who unlocks now
 	}
@@ -138,41 +146,9 @@ func (s *Stack) unlock() {
 		w.wake <- struct{}{} // never blocks: it sleeps, so its channel is empty
 		w = next
 	}
-}
-
-// pump takes in what dev receives, until it is closed, or gone: then the interface goes down.
-func pump(p unsafe.Pointer, ifindex int, dev netif.Device, bufs []*netif.Buf) {
-	s := (*Stack)(p)
-	for {
-		n, err := dev.Recv(bufs)
-		s.lock()
-		if err != nil && !s.closed {
-			s.eng().DeviceGone(s.clock.Now(), ifindex)
-			s.run()
-		}
-		if err != nil || s.closed {
-			s.unlock()
-			return
-		}
-		now := s.clock.Now()
-		s.eng().Input(now, ifindex, bufs[:n])
-		s.runAt(now)
-		if n == len(bufs) && n < maxBatch {
-			bufs = s.buffers(2 * n)
-		}
-		s.unlock()
+	if feature.Leader && called != nil {
+		called.inter.Interrupt()
 	}
-}
-
-// buffers returns n buffers for a device.
-//
-//go:noinline
-func (s *Stack) buffers(n int) []*netif.Buf {
-	bufs := make([]*netif.Buf, n)
-	for i := range bufs {
-		bufs[i] = s.eng().NewBuf()
-	}
-	return bufs
 }
 
 // run sends what is due and wakes those who wait for what has changed. It is to be
@@ -260,8 +236,8 @@ func (s *Stack) Now() Time { return s.clock.Now() }
 // still reach what is left of the engine.
 func (s *Stack) Close() error {
 	s.lock()
-	devs := s.devs
-	s.devs = nil
+	d := s.ports
+	s.ports = nil
 	closed := s.closed
 	s.closed = true
 	for len(s.sleepers) > 0 {
@@ -272,8 +248,8 @@ func (s *Stack) Close() error {
 		return ErrClosed
 	}
 	var err error
-	for _, d := range devs {
-		if e := d.Close(); err == nil {
+	for ; d != nil; d = d.next {
+		if e := d.dev.Close(); err == nil {
 			err = e
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/stack"
 )
@@ -70,11 +71,12 @@ const hasClosed = -pkt.Never
 type waiter struct {
 	_ [0]func() // not comparable
 
-	next *waiter // behind it on its side, or in Stack.free
-	also *waiter // in Stack.woken
-	wake chan struct{}
-	at   Time
-	pos  int32 // in Stack.sleepers, from 1; 0: awake
+	next  *waiter // behind it on its side, or in Stack.free
+	also  *waiter // in Stack.woken
+	wake  chan struct{}
+	at    Time
+	pos   int32 // in Stack.sleepers, from 1; 0: awake
+	reads bool  // feature leader: may serve a device
 }
 
 // begin begins a call for side d: it locks the stack and waits for the caller's
@@ -104,6 +106,7 @@ func (k *sock) check(d *side) errno.Errno {
 func (k *sock) wait(d *side, w *waiter, limit Time) (*waiter, errno.Errno) {
 	if w == nil {
 		w = k.s.join(d)
+		w.reads = d == &k.r
 	}
 	if d.deadline != 0 {
 		limit = min(limit, d.deadline)
@@ -123,7 +126,7 @@ func (s *Stack) join(d *side) *waiter {
 		s.free, w.next = w.next, nil
 		s.nfree--
 	} else {
-		w = &waiter{wake: make(chan struct{}, 1)}
+		w = newWaiter()
 	}
 	p := &d.head
 	for *p != nil {
@@ -133,11 +136,18 @@ func (s *Stack) join(d *side) *waiter {
 	return w
 }
 
-// sleep unlocks the stack until w is woken, by the alarm if by nobody else.
+//go:noinline
+func newWaiter() *waiter { return &waiter{wake: make(chan struct{}, 1)} }
+
+// sleep unlocks the stack until w is woken, by the alarm if by nobody else. With feature
+// leader it may serve a device meanwhile.
 func (s *Stack) sleep(w *waiter, until Time) {
 	w.at = until
 	s.sleepers.push(w)
 	s.arm(until)
+	if feature.Leader && s.lead(w) {
+		return
+	}
 	s.unlock()
 	<-w.wake
 	s.lock()
@@ -175,7 +185,11 @@ const maxFree = 64
 func (s *Stack) wake(w *waiter) {
 	if w != nil && w.pos != 0 {
 		s.sleepers.remove(w)
-		s.woken, w.also = w, s.woken
+		if feature.Leader && w == s.leader {
+			s.called = s.led
+		} else {
+			s.woken, w.also = w, s.woken
+		}
 	}
 }
 
@@ -248,11 +262,13 @@ func (h sleepers) next() Time {
 	return h[0].at
 }
 
+//go:noinline
 func (h *sleepers) push(w *waiter) {
 	*h = append(*h, w)
 	h.up(len(*h)-1, w)
 }
 
+//go:noinline
 func (h *sleepers) remove(w *waiter) {
 	v := *h
 	i, n := int(w.pos)-1, len(v)-1

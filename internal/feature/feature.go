@@ -74,6 +74,10 @@ const (
 	// full).
 	FastSum = tags.FastSum
 
+	// Leader: a call that waits serves the device itself: nobody has to wake it
+	// (in client and full).
+	Leader = tags.Leader
+
 	// FastPath: header prediction and trains: segments of a flow that go as
 	// expected take a short way (in full; needs fastsum).
 	FastPath = tags.FastPath
@@ -153,6 +157,7 @@ const (
 	LenEthtool       = tags.LenEthtool
 	LenPcap          = tags.LenPcap
 	LenFastSum       = tags.LenFastSum
+	LenLeader        = tags.LenLeader
 	LenFastPath      = tags.LenFastPath
 	LenHyStart       = tags.LenHyStart
 	LenFRTO          = tags.LenFRTO
@@ -203,6 +208,8 @@ func On(name string) bool {
 		return Pcap
 	case "fastsum":
 		return FastSum
+	case "leader":
+		return Leader
 	case "fastpath":
 		return FastPath
 	case "hystart":

@@ -39,6 +39,7 @@ func Run(t *testing.T, pair func(t *testing.T) (a, b netif.Device)) {
 		{"wakes Recv on Close", closes},
 		{"allocates nothing", allocatesNothing},
 		{"moves super-segments, if it says so", offloads},
+		{"returns from Recv when it is called back, if it says so", interrupts},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := pair(t)
@@ -112,6 +113,8 @@ type receiver struct {
 	d    netif.Device
 	bufs []*netif.Buf
 	n, i int
+
+	interrupted bool // so there may be no frames
 }
 
 func (r *receiver) next() (*netif.Buf, error) {
@@ -127,7 +130,7 @@ func (r *receiver) next() (*netif.Buf, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n < 1 || n > len(r.bufs) {
+		if n < 0 || n > len(r.bufs) || n == 0 && !r.interrupted {
 			return nil, errors.New("no error from Recv, but a number of frames that is not 1 to len(bufs)")
 		}
 		r.n, r.i = n, 0
@@ -432,6 +435,77 @@ func closes(t *testing.T, a, b netif.Device) {
 	a.Send(out) // must drop them and not panic
 	distinct(t, out, nil)
 	a.Close() // again: must not panic
+}
+
+// interrupts calls Recv back while it waits, before it does, and while frames come: none is lost.
+func interrupts(t *testing.T, a, b netif.Device) {
+	x, ok := b.(netif.Interrupter)
+	if !ok || !x.Interrupt() {
+		t.Skip("it is no netif.Interrupter, or this build has no feature leader")
+	}
+	within(t, b, "receiving when called back", func() {
+		in := bufs(b, 4)
+		for range 50 { // frames that are not ours may come first, the kernel's own
+			if n, err := b.Recv(in); err != nil || n == 0 {
+				break
+			}
+		}
+		back := make(chan int)
+		go func() {
+			for range 200 {
+				n, err := b.Recv(in)
+				if err != nil {
+					n = -1
+				}
+				back <- n
+			}
+		}()
+		for i := range 200 {
+			if i%2 == 0 {
+				time.Sleep(50 * time.Microsecond) // let it wait: if it does not yet, the test is only weaker
+			}
+			x.Interrupt()
+			if n := <-back; n < 0 {
+				t.Error("an error from Recv that was called back")
+				return
+			}
+		}
+
+		const total = 2000
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					x.Interrupt()
+					time.Sleep(20 * time.Microsecond)
+				}
+			}
+		}()
+		r := &receiver{d: b, bufs: bufs(b, 8), interrupted: true}
+		out := bufs(a, 4)
+		for n := 0; n < total && !t.Failed(); n += len(out) {
+			for i, buf := range out {
+				frame(buf, a.HardwareAddr(), b.HardwareAddr(), n+i, 64+i)
+			}
+			if err := a.Send(out); err != nil {
+				t.Error(err)
+			}
+			for i := range out {
+				f, err := r.next()
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				check(t, f, n+i, 64+i)
+			}
+		}
+		close(stop)
+		<-stopped
+	})
 }
 
 func allocatesNothing(t *testing.T, a, b netif.Device) {

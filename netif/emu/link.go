@@ -127,4 +127,13 @@ func (q *pipe) change(p Path) error {
 // does not take, or that meet an impairment, are cut into frames as they are sent.
 func (p *Port) Offload() bool { return netif.Offloads && p.offload() }
 
-var _ netif.Offloader = (*Port)(nil)
+// Interrupt implements netif.Interrupter. It always returns true.
+func (p *Port) Interrupt() bool {
+	p.in.interrupt()
+	return true
+}
+
+var (
+	_ netif.Offloader   = (*Port)(nil)
+	_ netif.Interrupter = (*Port)(nil)
+)

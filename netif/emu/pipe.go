@@ -51,6 +51,7 @@ type pipe struct {
 	closed bool // the receiver's end
 
 	waiting bool                // the receiver is in cond.Wait
+	called  bool                // back, by interrupt
 	set     func(at netif.Time) // its timer, once it needed one
 	armed   netif.Time          // when that goes off
 }
@@ -330,7 +331,8 @@ func (q *pipe) recv(bufs []*netif.Buf) (int, error) {
 		if q.closed {
 			return 0, errno.ENODEV
 		}
-		if n := q.take(ask, bufs); n > 0 || len(bufs) == 0 {
+		if n := q.take(ask, bufs); n > 0 || len(bufs) == 0 || q.called {
+			q.called = false
 			return n, nil
 		}
 		if at := q.next(); at != never && at != q.armed {
@@ -340,6 +342,14 @@ func (q *pipe) recv(bufs []*netif.Buf) (int, error) {
 		q.cond.Wait()
 		q.waiting = false
 	}
+}
+
+// interrupt makes recv return.
+func (q *pipe) interrupt() {
+	q.mu.Lock()
+	q.called = true
+	q.mu.Unlock()
+	q.cond.Signal()
 }
 
 func (q *pipe) arm(at netif.Time) {

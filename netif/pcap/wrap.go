@@ -50,6 +50,12 @@ func (d *Device) Offload() bool {
 	return ok && o.Offload()
 }
 
+// Interrupt implements netif.Interrupter if the device does.
+func (d *Device) Interrupt() bool {
+	i, ok := d.Device.(netif.Interrupter)
+	return ok && i.Interrupt()
+}
+
 func (d *Device) record(bufs []*netif.Buf) {
 	w := d.w
 	w.mu.Lock()

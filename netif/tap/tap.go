@@ -69,4 +69,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-var _ netif.Offloader = (*Device)(nil)
+var (
+	_ netif.Offloader   = (*Device)(nil)
+	_ netif.Interrupter = (*Device)(nil)
+)

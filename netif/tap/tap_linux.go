@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/feature"
@@ -27,6 +28,8 @@ type Device struct {
 	mtu  atomic.Int32
 	file *os.File
 	raw  syscall.RawConn
+
+	called atomic.Bool // back, by Interrupt
 
 	mu   sync.Mutex
 	ctrl int // a socket in the interface's namespace, for ioctls; -1 once closed
@@ -247,12 +250,27 @@ func (d *Device) Recv(bufs []*netif.Buf) (int, error) {
 	err := d.raw.Read(d.rx.f)
 	d.rx.bufs = nil
 	if d.rx.n > 0 {
-		return d.rx.n, nil // an error comes again
+		return d.rx.n, nil // an error comes again, an interruption too
+	}
+	if feature.Leader && (d.called.Swap(false) || err == os.ErrDeadlineExceeded) {
+		d.file.SetReadDeadline(time.Time{})
+		return 0, nil
 	}
 	if err != nil {
 		return 0, d.gone()
 	}
 	return 0, d.rx.err
+}
+
+// Interrupt implements netif.Interrupter, with feature leader: a read deadline that has passed
+// is what wakes the poller. Who finds called set, or the deadline, takes both back; so at worst
+// the next Recv returns without need.
+func (d *Device) Interrupt() bool {
+	if !feature.Leader {
+		return false
+	}
+	d.called.Store(true)
+	return d.file.SetReadDeadline(time.Unix(1, 0)) == nil
 }
 
 // gone says why the file can't be used: the poller does not say it, and may learn

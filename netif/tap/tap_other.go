@@ -24,6 +24,7 @@ func (d *Device) HardwareAddr() netif.MAC              { return netif.MAC{} }
 func (d *Device) Send(bufs []*netif.Buf) error         { return errSystem }
 func (d *Device) Recv(bufs []*netif.Buf) (int, error)  { return 0, errSystem }
 func (d *Device) Offload() bool                        { return false }
+func (d *Device) Interrupt() bool                      { return false }
 func (d *Device) Dropped() uint64                      { return 0 }
 func (d *Device) Close() error                         { return nil }
 func (d *Device) SetMTU(mtu int) error                 { return errSystem }

@@ -55,6 +55,7 @@ var Rows = [...]Row{
 	{"ethtool", "Ethtool", C, "SIOCETHTOOL: driver info, link, statistics, features", "K", "", ""},
 	{"pcap", "Pcap", C, "per-interface capture hook", "E", "", ""},
 	{"fastsum", "FastSum", C, "unrolled checksum; a plain loop where off", "P", "RFC 1071", ""},
+	{"leader", "Leader", C, "a call that waits serves the device itself: nobody has to wake it", "E", "", ""},
 	{"fastpath", "FastPath", F, "header prediction and trains: segments of a flow that go as expected take a short way", "E", "", "fastsum"},
 	{"hystart", "HyStart", F, "slow start that ends when the round trip grows: HyStart++", "E", "RFC 9406", "rack"},
 	{"frto", "FRTO", F, "a timeout that was for nothing is found out and undone", "E", "RFC 5682", ""},

@@ -1,0 +1,319 @@
+//go:build go1.25
+
+package socket
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
+	"github.com/bonsainet/bonsai/netif/emu"
+	"github.com/bonsainet/bonsai/netif/emu/wall"
+	"github.com/bonsainet/bonsai/stack"
+)
+
+// led runs f with a connection on which so many bytes have gone there and back that its
+// readers lead, each on its own stack. It is over when f returns.
+func led(t *testing.T, f func(p *pair, c [2]*Conn)) {
+	ledOn(t, emu.Path{Delay: netif.Time(delay)}, f)
+}
+
+func ledOn(t *testing.T, path emu.Path, f func(p *pair, c [2]*Conn)) {
+	if !feature.Leader {
+		t.Skip("without feature leader")
+	}
+	bubbleOn(t, stack.Config{}, path, func(p *pair) {
+		c := p.connect()
+		go echo(c[1])
+		p.trips(c[0], 5)
+		f(p, c)
+	})
+}
+
+// echo sends back what it reads, with memory for one byte.
+func echo(c *Conn) {
+	b := make([]byte, 1)
+	for {
+		if n, err := c.Read(b); n == 0 || err != nil {
+			return
+		}
+		if _, err := c.Write(b); err != nil {
+			return
+		}
+	}
+}
+
+// trips makes n round trips.
+func (p *pair) trips(c *Conn, n int) {
+	p.t.Helper()
+	b := make([]byte, 1)
+	for range n {
+		c.Write(b)
+		if k, err := c.Read(b); k != 1 || err != nil {
+			p.t.Fatal(k, err)
+		}
+	}
+}
+
+// leads says whether a caller serves a device of stack i when all have come to rest.
+func (p *pair) leads(i int) bool {
+	synctest.Wait()
+	p.s[i].lock()
+	defer p.s[i].unlock()
+	return p.s[i].led != nil
+}
+
+// read reads in the background, and returns what becomes of it.
+func read(c *Conn) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 100))
+		done <- err
+	}()
+	return done
+}
+
+// Who waits alone, and has before, serves the device.
+func TestReaderLeads(t *testing.T) {
+	if !feature.Leader {
+		t.Skip("without feature leader")
+	}
+	bubble(t, stack.Config{}, func(p *pair) {
+		c := p.connect()
+		done := read(c[0])
+		if p.leads(0) {
+			t.Error("leads at once: the pump waits for frames already")
+		}
+		c[1].Write([]byte("x"))
+		p.is("read", <-done, 0)
+		go echo(c[1])
+		p.trips(c[0], 5)
+		done = read(c[0])
+		if !p.leads(0) || !p.leads(1) {
+			t.Error("nobody leads")
+		}
+
+		// Frames that are not for him are taken in as ever.
+		u, _ := p.s[0].OpenPacket(ipv4.Endpoint{Port: 7}, 0)
+		v, _ := p.s[1].OpenPacket(ipv4.Endpoint{}, 0)
+		for range 3 * firstBatch {
+			v.WriteTo([]byte("x"), ipv4.Endpoint{Addr: addrs[0], Port: 7})
+		}
+		time.Sleep(time.Second)
+		if !p.leads(0) {
+			t.Error("no longer leads")
+		}
+		for range 3 * firstBatch {
+			if _, err := u.ReadFrom(nil, &Meta{}); err != nil {
+				t.Error(err)
+			}
+		}
+		c[1].Write([]byte("x"))
+		p.is("read", <-done, 0)
+	})
+}
+
+// Whatever ends the wait of another ends that of a leader, and at the same time.
+func TestLeaderIsCalledBack(t *testing.T) {
+	at := func(p *pair, d time.Duration) Time { return p.clock.Now() + Time(d) }
+	for _, x := range []struct {
+		name string
+		stop func(p *pair, c, _ *Conn)
+		want Errno
+	}{
+		{"deadline", func(p *pair, c, _ *Conn) { c.SetReadDeadline(at(p, time.Second)) }, ErrDeadline},
+		{"deadline that moves", func(p *pair, c, _ *Conn) {
+			c.SetReadDeadline(at(p, 3*time.Second))
+			after(time.Second/2, func() { c.SetReadDeadline(at(p, time.Second/2)) })
+		}, ErrDeadline},
+		{"close", func(p *pair, c, _ *Conn) { after(time.Second, func() { c.Close() }) }, ErrClosed},
+		{"abort", func(p *pair, c, _ *Conn) { after(time.Second, func() { c.Abort() }) }, ErrClosed},
+		{"reading ends", func(p *pair, c, _ *Conn) { after(time.Second, func() { c.CloseRead() }) }, 0},
+		{"stack", func(p *pair, c, _ *Conn) { after(time.Second, func() { p.s[0].Close() }) }, ErrClosed},
+		{"reset by the peer", func(p *pair, c, peer *Conn) { after(time.Second-delay, func() { peer.Abort() }) }, errno.ECONNRESET},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			led(t, func(p *pair, c [2]*Conn) {
+				done := read(c[0])
+				if !p.leads(0) {
+					t.Fatal("does not lead")
+				}
+				start := time.Now()
+				x.stop(p, c[0], c[1])
+				p.is("read", <-done, x.want)
+				p.took("read", start, time.Second)
+				if p.leads(0) {
+					t.Error("still leads")
+				}
+			})
+		})
+	}
+}
+
+// A leader who does not come back is missed for a millisecond; then his place is not kept for a
+// while, so that a device has nobody for 1 % of the time at most.
+func TestPumpComesBack(t *testing.T) {
+	const link = time.Microsecond
+	ledOn(t, emu.Path{Delay: netif.Time(link)}, func(p *pair, c [2]*Conn) {
+		v, _ := p.s[1].OpenPacket(ipv4.Endpoint{}, 0)
+		// lag checks how long a frame waits for somebody to take it in, but for a few microseconds.
+		lag := func(want time.Duration) {
+			t.Helper()
+			start := time.Now()
+			_, before := p.link[0].Stats()
+			v.WriteTo(nil, ipv4.Endpoint{Addr: addrs[0], Port: 7})
+			for in := before; in.Delivered == before.Delivered; _, in = p.link[0].Stats() {
+				time.Sleep(link)
+				synctest.Wait()
+			}
+			if got := time.Since(start); got < want || got > want+20*link {
+				t.Errorf("a frame waited for %v, want %v", got, want)
+			}
+		}
+		lag(980 * time.Microsecond)
+		lag(0)
+		p.trips(c[0], 50)
+		lag(0)
+		time.Sleep(99 * time.Millisecond)
+		p.trips(c[0], 5)
+		time.Sleep(400 * time.Microsecond)
+		p.trips(c[0], 1)
+		time.Sleep(300 * time.Microsecond)
+		lag(680 * time.Microsecond)
+		lag(0)
+	})
+}
+
+// Whoever else sleeps when the leader leaves is not kept waiting: the pump goes on.
+func TestLeaderHandsOver(t *testing.T) {
+	const link = time.Microsecond
+	ledOn(t, emu.Path{Delay: netif.Time(link)}, func(p *pair, c [2]*Conn) {
+		d := p.connect()
+		time.Sleep(time.Second)
+		p.trips(c[0], 5)
+		done := read(c[0])
+		if !p.leads(0) {
+			t.Fatal("does not lead")
+		}
+		other := read(d[0])
+		c[1].Write([]byte("x"))
+		p.is("read", <-done, 0)
+		start := time.Now()
+		d[1].Write([]byte("x"))
+		p.is("the other's read", <-other, 0)
+		p.took("the other's read", start, link)
+	})
+}
+
+// lazy is a device that closes late.
+type lazy struct{ *emu.Port }
+
+func (d lazy) Close() error {
+	time.Sleep(time.Second)
+	return d.Port.Close()
+}
+
+// A leader who was called back because the stack closes leaves nobody behind.
+func TestPumpEndsAfterItsLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
+		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: emu.Path{Delay: netif.Time(delay)}})
+		for i, dev := range []netif.Device{lazy{p.link[0]}, p.link[1]} {
+			p.s[i] = New(stack.Config{}, p.clock)
+			up(t, p.s[i], dev, addrs[i])
+		}
+		c := p.connect()
+		go echo(c[1])
+		p.trips(c[0], 5)
+		done := read(c[0])
+		if p.leads(0) != feature.Leader {
+			t.Error("leads, or does not")
+		}
+		start := time.Now()
+		after(0, func() {
+			p.is("read", <-done, ErrClosed)
+			p.took("read", start, 0)
+		})
+		p.s[0].Close()
+		p.s[1].Close()
+	})
+}
+
+// fragile is a device that can be pulled out.
+type fragile struct {
+	*emu.Port
+	gone atomic.Bool
+}
+
+func (d *fragile) Recv(bufs []*netif.Buf) (int, error) {
+	if !d.gone.Load() {
+		n, err := d.Port.Recv(bufs)
+		if !d.gone.Load() {
+			return n, err
+		}
+	}
+	return 0, errno.EIO
+}
+
+// A leader whose device goes away waits on as all others do, and the interface goes down.
+func TestLeadersDeviceFails(t *testing.T) {
+	if !feature.Leader {
+		t.Skip("without feature leader")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
+		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: emu.Path{Delay: netif.Time(delay)}})
+		d := &fragile{Port: p.link[0]}
+		for i, dev := range []netif.Device{d, p.link[1]} {
+			p.s[i] = New(stack.Config{}, p.clock)
+			defer p.s[i].Close()
+			up(t, p.s[i], dev, addrs[i])
+		}
+		c := p.connect()
+		go echo(c[1])
+		p.trips(c[0], 5)
+		done := read(c[0])
+		if !p.leads(0) {
+			t.Fatal("does not lead")
+		}
+		d.gone.Store(true)
+		d.Interrupt()
+		if p.leads(0) {
+			t.Error("still leads")
+		}
+		_, err := p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: addrs[1], Port: 80}, 0)
+		p.is("dial", err, errno.ENETUNREACH)
+		c[0].Close() // the connection may outlive its interface
+		p.is("read", <-done, ErrClosed)
+	})
+}
+
+// deaf is a device that can't be called back.
+type deaf struct{ netif.Device }
+
+// On a device that can't be called back nobody leads but its pump.
+func TestNobodyLeadsWhereNobodyCanBeCalledBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
+		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: emu.Path{Delay: netif.Time(delay)}})
+		for i := range p.s {
+			p.s[i] = New(stack.Config{}, p.clock)
+			defer p.s[i].Close()
+			up(t, p.s[i], deaf{p.link[i]}, addrs[i])
+		}
+		c := p.connect()
+		go echo(c[1])
+		p.trips(c[0], 20)
+		done := read(c[0])
+		if p.leads(0) || p.leads(1) {
+			t.Error("leads")
+		}
+		c[0].Close()
+		p.is("read", <-done, ErrClosed)
+	})
+}

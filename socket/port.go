@@ -1,0 +1,103 @@
+package socket
+
+import (
+	"unsafe"
+
+	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/netif"
+)
+
+// port is a device and what it takes to receive from it: with the lock not held, by one
+// goroutine at a time.
+type port struct {
+	_ [0]func() // not comparable
+
+	dev     netif.Device
+	bufs    []*netif.Buf
+	next    *port // in Stack.ports
+	resting       // feature leader
+
+	at      Time // when the last batch came
+	busy    Time // feature leader: before, its pump does not rest
+	alone   int  // and how often in a row it has woken the only one who slept
+	ifindex int
+	full    bool // the last batch was, so there is more
+}
+
+// portShape is a port as it is allocated: see tcp.TCB.
+type portShape struct {
+	_ [0]func() // not comparable
+	_ any
+	_ []byte
+	_ unsafe.Pointer
+	_ any
+	_ unsafe.Pointer
+	_ [unsafe.Sizeof(port{}) - unsafe.Offsetof(port{}.at)]byte
+}
+
+var (
+	_ [unsafe.Sizeof(port{}) - unsafe.Sizeof(portShape{})]struct{}
+	_ [unsafe.Sizeof(portShape{}) - unsafe.Sizeof(port{})]struct{}
+)
+
+// Batches of frames from a device: a port begins with few buffers, and takes more
+// when they don't suffice. An idle stack should be small.
+const (
+	firstBatch = 4
+	maxBatch   = 8 << (3 * min(feature.Profile, 1)) // 8 in minimal, else 64
+)
+
+// pump takes in what a port receives, until its device is closed or gone.
+func pump(p, q unsafe.Pointer) {
+	s, d := (*Stack)(p), (*port)(q)
+	s.lock()
+	for s.receive(d, nil) {
+		if feature.Leader {
+			s.rest(d)
+		}
+	}
+	s.unlock()
+}
+
+// receive waits for frames from d, the stack unlocked meanwhile, and takes them in. It returns
+// false when there will be no more: the interface of a device that is gone goes down. leader is
+// who serves d in place of its pump, if somebody does; what he finds gone he leaves to the pump.
+func (s *Stack) receive(d *port, leader *waiter) bool {
+	if feature.Leader && leader != nil {
+		s.led = d
+	}
+	s.unlock()
+	n, err := d.dev.Recv(d.bufs)
+	s.lock()
+	if feature.Leader && leader != nil {
+		s.led = nil
+		if err != nil {
+			return false
+		}
+	}
+	if s.closed {
+		return false
+	}
+	d.at = s.clock.Now()
+	if err != nil {
+		s.eng().DeviceGone(d.at, d.ifindex)
+	} else {
+		s.eng().Input(d.at, d.ifindex, d.bufs[:n])
+	}
+	s.runAt(d.at)
+	if d.full = n == len(d.bufs); d.full && n < maxBatch {
+		d.bufs = s.buffers(2 * n)
+	}
+	return err == nil
+}
+
+// buffers returns n buffers for a device.
+//
+//go:noinline
+func (s *Stack) buffers(n int) []*netif.Buf {
+	bufs := make([]*netif.Buf, n)
+	for i := range bufs {
+		bufs[i] = s.eng().NewBuf()
+	}
+	return bufs
+}
