@@ -175,8 +175,8 @@ func (k *sock) leave(d *side, w *waiter) {
 	}
 }
 
-// maxFree is how many waiters a stack keeps for later.
-const maxFree = 64
+// maxFree is how many waiters a stack keeps for later, of some 150 bytes each.
+const maxFree = 64 << (3 * min(feature.Profile, 1)) // 64 in minimal, else 512
 
 // wake makes unlock wake w, if it is there and asleep. Before, it would find the stack locked,
 // and had to wait again.
