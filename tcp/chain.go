@@ -39,7 +39,7 @@ func (q *chain) grow(m *pkt.Memory, n uint32) uint32 {
 			k.Next, q.tail.Next = q.tail.Next, k
 		}
 		q.tail = k
-		q.span += pkt.ChunkLen
+		q.span += pkt.ChunkSize
 	}
 	return q.span
 }
@@ -53,9 +53,9 @@ func (q *chain) seek(at uint32) []byte {
 	if at < q.curAt {
 		q.cur, q.curAt = q.tail.Next, 0
 	}
-	for at-q.curAt >= pkt.ChunkLen {
+	for at-q.curAt >= pkt.ChunkSize {
 		q.cur = q.cur.Next
-		q.curAt += pkt.ChunkLen
+		q.curAt += pkt.ChunkSize
 	}
 	return q.cur.Data[at-q.curAt:]
 }
@@ -108,12 +108,12 @@ func (q *chain) drop(m *pkt.Memory, n, left uint32) {
 	}
 	q.off += n
 	q.span -= n
-	for q.tail != nil && (q.off >= pkt.ChunkLen || left == 0) {
+	for q.tail != nil && (q.off >= pkt.ChunkSize || left == 0) {
 		k := q.tail.Next
 		if q.cur == k {
 			q.cur, q.curAt = k.Next, 0
 		} else {
-			q.curAt -= pkt.ChunkLen
+			q.curAt -= pkt.ChunkSize
 		}
 		if q.tail == k {
 			q.tail = nil
@@ -121,7 +121,7 @@ func (q *chain) drop(m *pkt.Memory, n, left uint32) {
 			q.tail.Next = k.Next
 		}
 		m.Put(k)
-		q.off -= min(q.off, pkt.ChunkLen)
+		q.off -= min(q.off, pkt.ChunkSize)
 	}
 	if q.tail == nil {
 		q.cur = nil

@@ -955,8 +955,8 @@ func invariant(c *Conn) string {
 		}
 	}
 	for _, q := range []*chain{&s.q, &r.q} {
-		n := uint32(q.chunks()) * pkt.ChunkLen
-		if n != q.span+q.off || q.tail != nil && q.off >= pkt.ChunkLen {
+		n := uint32(q.chunks()) * pkt.ChunkSize
+		if n != q.span+q.off || q.tail != nil && q.off >= pkt.ChunkSize {
 			return fmt.Sprintf("a queue of %d bytes spans %d from %d on", n, q.span, q.off)
 		}
 	}

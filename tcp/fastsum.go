@@ -20,7 +20,7 @@ func (c *Conn) fillSum(p []byte, hlen int, at uint32) {
 
 // readSum fills p from position at and returns the sum of it.
 func (q *chain) readSum(at uint32, p []byte) uint32 {
-	if i := at + q.off - q.curAt; i < pkt.ChunkLen && uint32(len(p)) <= pkt.ChunkLen-i {
+	if i := at + q.off - q.curAt; i < pkt.ChunkSize && uint32(len(p)) <= pkt.ChunkSize-i {
 		return pkt.CopySum(p, q.cur.Data[i:][:len(p)])
 	}
 	return q.copySum(at, p, false)
@@ -28,7 +28,7 @@ func (q *chain) readSum(at uint32, p []byte) uint32 {
 
 // writeSum copies p to position at, which grow has made room for, and returns the sum of it.
 func (q *chain) writeSum(at uint32, p []byte) uint32 {
-	if i := at + q.off - q.curAt; i < pkt.ChunkLen && uint32(len(p)) <= pkt.ChunkLen-i {
+	if i := at + q.off - q.curAt; i < pkt.ChunkSize && uint32(len(p)) <= pkt.ChunkSize-i {
 		return pkt.CopySum(q.cur.Data[i:], p)
 	}
 	return q.copySum(at, p, true)

@@ -84,9 +84,9 @@ func FuzzChain(f *testing.F) {
 		for !in0.done() {
 			switch in0.n(5) {
 			case 0: // append
-				n := in0.n(3 * pkt.ChunkLen)
+				n := in0.n(3 * pkt.ChunkSize)
 				p := stream(uint32(len(model))+uint32(n), n)
-				last, i := q.tail, uint32(len(model))+pkt.ChunkLen-q.span
+				last, i := q.tail, uint32(len(model))+pkt.ChunkSize-q.span
 				have := int(q.grow(m, uint32(len(model)+n)))
 				n = min(n, max(have-len(model), 0))
 				if in0.n(2) == 0 && n > 0 {

@@ -53,7 +53,7 @@ func TestMemoryLimitSlowsThePeerAndNeverDropsWhatItAcknowledged(t *testing.T) {
 		}
 	}
 	got := int(d.peer) - 1
-	if got < 8*pkt.ChunkLen {
+	if got < 8*pkt.ChunkSize {
 		d.failf("only %d octets fit", got)
 	}
 	d.wantRead(got) // every octet that was acknowledged

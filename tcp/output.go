@@ -423,7 +423,7 @@ func (c *Conn) free() uint32 {
 	// a full segment: less would leave the peer to its silly window avoidance.
 	left := c.env.Mem.Spare()
 	if r.q.tail == nil {
-		left = max(left, pkt.ChunkLen, uint32(r.mss))
+		left = max(left, pkt.ChunkSize, uint32(r.mss))
 	}
 	return min(n, left)
 }
@@ -444,7 +444,7 @@ func (c *Conn) worth(wnd, free uint32) bool {
 func (c *Conn) window() uint16 {
 	r := &c.rcv
 	if r.short {
-		if r.q.tail != nil && c.env.Mem.Spare() < max(pkt.ChunkLen, uint32(r.mss)) {
+		if r.q.tail != nil && c.env.Mem.Spare() < max(pkt.ChunkSize, uint32(r.mss)) {
 			return 0
 		}
 		r.short = false

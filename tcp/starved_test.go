@@ -64,19 +64,19 @@ func TestInSequenceDataSwallowsPieces(t *testing.T) {
 func TestEmptyQueuesHaveMemoryLeft(t *testing.T) {
 	mem := &pkt.Memory{Limit: 16 * pkt.ChunkSize}
 	greedy, modest := openConn(t, mem), openConn(t, mem)
-	if n, e := greedy.Write(make([]byte, 64<<10)); e != 0 || n != 8*pkt.ChunkLen {
+	if n, e := greedy.Write(make([]byte, 64<<10)); e != 0 || n != 8*pkt.ChunkSize {
 		t.Errorf("wrote %d bytes (%v), want 8 chunks", n, e)
 	}
 	if n, e := greedy.Write(make([]byte, 1)); n != 0 || e != errno.EAGAIN {
 		t.Error("wrote into the reserve: ", n, e)
 	}
-	if n, e := modest.Write(make([]byte, 64<<10)); e != 0 || n != pkt.ChunkLen {
+	if n, e := modest.Write(make([]byte, 64<<10)); e != 0 || n != pkt.ChunkSize {
 		t.Errorf("an empty queue took %d bytes (%v), want one chunk", n, e)
 	}
 	for i := range uint32(4) {
-		greedy.rcv.q.grow(mem, i*pkt.ChunkLen+1)
+		greedy.rcv.q.grow(mem, i*pkt.ChunkSize+1)
 	}
-	if n := modest.free(); n != pkt.ChunkLen {
+	if n := modest.free(); n != pkt.ChunkSize {
 		t.Errorf("an empty queue offers %d bytes, want one chunk", n)
 	}
 	// And so what the peer may send is taken.

@@ -84,13 +84,13 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	}
 	most := c.snd.q.span + c.env.Mem.SendSpare()
 	if c.snd.q.tail == nil {
-		most = max(most, pkt.ChunkLen)
+		most = max(most, pkt.ChunkSize)
 	}
 	if used+n > most {
 		n = most - min(most, used)
 		c.flags |= flagWantWrite
 	}
-	last, at := c.snd.q.tail, used+pkt.ChunkLen-c.snd.q.span // where in it the data ends
+	last, at := c.snd.q.tail, used+pkt.ChunkSize-c.snd.q.span // where in it the data ends
 	if have := c.snd.q.grow(c.env.Mem, used+n); have < used+n {
 		n = have - min(have, used)
 		c.flags |= flagWantWrite

@@ -41,7 +41,7 @@ func (q *Queue) Count() int { return int(q.n) }
 func (q *Queue) Size() int { return int(q.size) }
 
 // frameRoom is what an Ethernet frame's datagram needs, in whole chunks.
-const frameRoom = (1500 + pkt.ChunkLen - 1) / pkt.ChunkLen * pkt.ChunkLen
+const frameRoom = (1500 + pkt.ChunkSize - 1) / pkt.ChunkSize * pkt.ChunkSize
 
 // Push appends a datagram, if with it the queue holds no more than limit bytes:
 // SO_RCVBUF, Overhead included. An empty queue takes any datagram, so that no
@@ -75,7 +75,7 @@ func (q *Queue) room() int {
 	if q.tail == nil {
 		return 0
 	}
-	return pkt.ChunkLen - int(q.wr)
+	return pkt.ChunkSize - int(q.wr)
 }
 
 func (q *Queue) write(mem *pkt.Memory, p []byte) {
@@ -126,10 +126,10 @@ func (q *Queue) Pop(mem *pkt.Memory, m *Meta, p []byte) (n int, ok bool) {
 	q.n--
 	q.size -= uint32(need)
 	rd := int(q.rd) + need
-	for k := q.head; k != nil && (rd >= pkt.ChunkLen || q.n == 0); k = q.head {
+	for k := q.head; k != nil && (rd >= pkt.ChunkSize || q.n == 0); k = q.head {
 		q.head = k.Next
 		mem.Put(k)
-		rd -= pkt.ChunkLen
+		rd -= pkt.ChunkSize
 	}
 	q.rd = uint16(rd)
 	if q.n == 0 {
@@ -151,7 +151,7 @@ func (q *Queue) Reset(mem *pkt.Memory) {
 //go:noinline
 func read(k *pkt.Chunk, at int, p []byte) (*pkt.Chunk, int) {
 	for len(p) > 0 {
-		if at == pkt.ChunkLen {
+		if at == pkt.ChunkSize {
 			k, at = k.Next, 0
 		}
 		n := copy(p, k.Data[at:])

@@ -101,13 +101,13 @@ func TestQueueIsBoundedByTheStacksMemory(t *testing.T) {
 	var q, other Queue
 	mem := &pkt.Memory{Limit: 16*pkt.ChunkSize + 1} // of which a quarter is in reserve
 	push(t, &other, mem, 1<<20, "", ipv4.DropNone)
-	push(t, &q, mem, 1<<20, string(make([]byte, 11*pkt.ChunkLen-Overhead+1)), ipv4.DropMemory)
+	push(t, &q, mem, 1<<20, string(make([]byte, 11*pkt.ChunkSize-Overhead+1)), ipv4.DropMemory)
 	if q != (Queue{}) || mem.Used() != 1*pkt.ChunkSize {
 		t.Errorf("a refused datagram takes %d chunks", mem.Used()/pkt.ChunkSize)
 	}
-	push(t, &q, mem, 1<<20, string(make([]byte, 11*pkt.ChunkLen-Overhead)), ipv4.DropNone)
+	push(t, &q, mem, 1<<20, string(make([]byte, 11*pkt.ChunkSize-Overhead)), ipv4.DropNone)
 	push(t, &q, mem, 1<<20, "", ipv4.DropMemory)
-	push(t, &other, mem, 1<<20, string(make([]byte, pkt.ChunkLen-2*Overhead)), ipv4.DropNone) // fits its chunk
+	push(t, &other, mem, 1<<20, string(make([]byte, pkt.ChunkSize-2*Overhead)), ipv4.DropNone) // fits its chunk
 	push(t, &other, mem, 1<<20, "", ipv4.DropMemory)
 	if mem.Used() != 12*pkt.ChunkSize {
 		t.Error(mem.Used())
@@ -165,7 +165,7 @@ func TestQueueAgreesWithAList(t *testing.T) {
 				t.Fatalf("%d datagrams, %d bytes; want %d, %d", q.Count(), q.Size(), len(list), size)
 			}
 			// What it holds is what it counts, but for the ends of the first and last chunk.
-			if held := int(mem.Used()); len(list) == 0 && held != 0 || held > size+size/pkt.ChunkLen*8+2*pkt.ChunkSize {
+			if held := int(mem.Used()); len(list) == 0 && held != 0 || held > size+size/pkt.ChunkSize*8+2*pkt.ChunkSize {
 				t.Fatalf("%d bytes held for %d", held, size)
 			}
 		}
@@ -201,9 +201,6 @@ func TestSizes(t *testing.T) {
 	}
 	if Overhead != 16 {
 		t.Errorf("Meta has %d bytes", Overhead)
-	}
-	if n := unsafe.Sizeof(pkt.Chunk{}); unsafe.Sizeof(uintptr(0)) == 8 && n != pkt.ChunkSize {
-		t.Errorf("a chunk has %d bytes", n)
 	}
 }
 

@@ -2,17 +2,15 @@ package pkt
 
 import "github.com/bonsainet/bonsai/internal/feature"
 
-// ChunkSize is the size of a Chunk in bytes: 1 KiB in minimal, 4 KiB in client and
+// ChunkSize is how many bytes a Chunk holds: 1 KiB in minimal, 4 KiB in client and
 // in full.
 const ChunkSize = 1024 << (2 * min(feature.Profile, 1))
 
-// ChunkLen is the number of bytes that a Chunk holds.
-const ChunkLen = ChunkSize - 8
-
-// Chunk is the unit in which sockets hold data.
+// Chunk is the unit in which sockets hold data. What links chunks lies apart from the data, so that
+// queues are walked without a look at memory that the cache has lost.
 type Chunk struct {
 	Next *Chunk
-	Data [ChunkLen]byte
+	Data *[ChunkSize]byte
 }
 
 // Memory is the pool of Chunks that all sockets of a stack share, and the bound on
@@ -40,7 +38,7 @@ func (m *Memory) Kept() uint32 { return m.kept * ChunkSize }
 func (m *Memory) Used() uint32 { return m.used * ChunkSize }
 
 // Left returns the number of bytes of data that sockets may still take.
-func (m *Memory) Left() uint32 { return (m.Limit/ChunkSize - m.used) * ChunkLen }
+func (m *Memory) Left() uint32 { return (m.Limit/ChunkSize - m.used) * ChunkSize }
 
 // Spare is Left without the last quarter of the chunks, which is for queues that
 // hold nothing, one chunk each: otherwise those who wait for memory could hold all
@@ -51,7 +49,7 @@ func (m *Memory) Spare() uint32 {
 	if m.used >= n {
 		return 0
 	}
-	return (n - m.used) * ChunkLen
+	return (n - m.used) * ChunkSize
 }
 
 // SpareBut is Left without the last 1/2^k of the chunks. (Spare of it would be larger code.)
@@ -61,14 +59,14 @@ func (m *Memory) SpareBut(k uint) uint32 {
 	if m.used >= n {
 		return 0
 	}
-	return (n - m.used) * ChunkLen
+	return (n - m.used) * ChunkSize
 }
 
 // SendSpare is Spare without another quarter, which is for what receive windows have
 // promised: what is written must not take the memory of what peers were asked to send. Datagrams keep
 // to that too: see udp.Queue.
 func (m *Memory) SendSpare() uint32 {
-	left, promised := m.Spare(), m.Limit/ChunkSize/4*ChunkLen
+	left, promised := m.Spare(), m.Limit/ChunkSize/4*ChunkSize
 	return left - min(left, promised)
 }
 
@@ -86,7 +84,7 @@ func (m *Memory) Get() *Chunk {
 	m.used++
 	k := m.free
 	if k == nil {
-		return new(Chunk)
+		return &Chunk{Data: new([ChunkSize]byte)}
 	}
 	m.free = k.Next
 	m.kept--
