@@ -11,6 +11,7 @@ import (
 type offloader struct {
 	netif.Offloader
 	free []*pkt.Buf // of SuperSize
+	made int        // of those, and others that will be back
 	used bool       // since the last trim
 }
 

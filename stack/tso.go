@@ -7,8 +7,8 @@ import (
 	"github.com/bonsainet/bonsai/netif"
 )
 
-// keepSuper is how many Bufs for super-segments an interface keeps while it sends them: 1.1 MiB. With
-// fewer than leave at once, some are made for each time.
+// keepSuper is how many Bufs for super-segments an interface has while it sends them: 1.1 MiB. Super-segments
+// leave at once, but the window may let out only what is none, and that waits for company.
 const keepSuper = 16
 
 // offloaderOf returns what the interface of path p has for super-segments, or nil.
@@ -43,12 +43,16 @@ func (s *Stack) superBuf(c *Conn) *pkt.Buf {
 		return b
 	}
 	o.used = true
+	if len(o.free) == 0 && o.made >= keepSuper {
+		s.flush(c.path.ifc(s)) // that is where they are
+	}
 	var b *pkt.Buf
 	if n := len(o.free) - 1; n >= 0 {
 		b, o.free = o.free[n], o.free[:n]
 		b.Reset()
 	} else {
 		b = pkt.NewBuf(netif.SuperSize)
+		o.made++
 	}
 	pkt.AllowSuper(b, ipv4.MaxLen)
 	return b
@@ -83,7 +87,7 @@ func (s *Stack) trimSuper() {
 	for _, ifc := range s.ifaces[1:] {
 		if o, ok := ifc.Dev.(*offloader); ok {
 			if !o.used {
-				o.free = nil
+				o.free, o.made = nil, 0
 			}
 			o.used = false
 		}

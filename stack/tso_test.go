@@ -122,6 +122,7 @@ func superConnect(p *pair, w [2]*superWire) (a, b *Conn) {
 	if err := p.s[1].Listen(l, ipv4.Endpoint{Port: 80}, 1); err != nil {
 		p.t.Fatal(err)
 	}
+	defer func() { l.Close(p.now) }()
 	a = new(Conn)
 	a.Init(p.s[0])
 	if err := p.s[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}); err != nil {
@@ -288,6 +289,29 @@ func TestIdleStackKeepsNoLargeBuffers(t *testing.T) {
 
 // The device of a path's interface takes super-segments no more when the route goes by another: what
 // was built for it is cut.
+// Connections that have much to send, and a window for one segment each, share the large Bufs.
+func TestManyConnectionsShareLargeBufs(t *testing.T) {
+	p, w := superPair(t, Config{RcvBuf: 1448, MaxRcvBuf: 1448}, 1500, false)
+	const n = 3 * keepSuper
+	var conns [n]*Conn
+	for i := range conns {
+		conns[i], _ = superConnect(p, w)
+	}
+	for _, c := range conns {
+		if k, e := c.Write(make([]byte, 10_000)); k != 10_000 || e != 0 {
+			t.Fatal(k, e)
+		}
+	}
+	segs := w[0].plain
+	p.s[0].Poll(p.now)
+	if got := w[0].plain - segs; got != n {
+		t.Errorf("%d segments, want %d", got, n)
+	}
+	if o := p.s[0].ifaces[1].Dev.(*offloader); o.made != keepSuper || len(o.free) != keepSuper {
+		t.Errorf("%d Bufs made and %d kept, want %d", o.made, len(o.free), keepSuper)
+	}
+}
+
 func TestSuperSegmentIsCutForAnotherDevice(t *testing.T) {
 	if !feature.TSO {
 		t.Skip("needs feature tso")

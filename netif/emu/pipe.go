@@ -264,7 +264,13 @@ func (q *pipe) take(now netif.Time, bufs []*netif.Buf) int {
 	if netif.Offloads && len(q.lent) > 0 {
 		q.takeBack(bufs)
 	}
+	whole := 0
 	for n < len(bufs) && q.head < len(q.fifo) {
+		if netif.Offloads && netif.SegmentSize(q.fifo[q.head]) != 0 {
+			if whole++; whole > maxWhole {
+				return n
+			}
+		}
 		bufs[n] = q.deliver(q.fifo[q.head], bufs[n])
 		q.head++
 		n++

@@ -9,9 +9,9 @@ import (
 // they are cut as they are sent, so that MTU, rate, queue and impairments are those of frames, and
 // so are counters in any case.
 
-// keepLarge is how many Bufs for super-segments a direction keeps that nobody uses: 4.5 MiB, half
-// of what a receive window may be.
-const keepLarge = 64
+// maxWhole is how many super-segments a Recv takes at most: 512 KiB. Who takes more of them in than a
+// cache holds reads them twice from memory.
+const maxWhole = 8
 
 // offload says that the port's receiver takes super-segments.
 func (p *Port) offload() bool {
@@ -127,7 +127,8 @@ func (q *pipe) takeBack(bufs []*netif.Buf) {
 }
 
 func (q *pipe) keepLarge(b *netif.Buf) {
-	if len(q.large) < keepLarge {
+	// As many as the queue may hold: else what a burst needs is made anew for each.
+	if len(q.large) < q.limit*q.mtu/netif.SuperSize+maxWhole {
 		q.large = append(q.large, b)
 	}
 }

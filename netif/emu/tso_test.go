@@ -63,6 +63,42 @@ func TestSuperSegmentPassesWhole(t *testing.T) {
 	}
 }
 
+// A burst that fills the queue comes in batches, and the next needs no new Bufs.
+func TestBurstsOfSuperSegments(t *testing.T) {
+	needTSO(t)
+	a, b := NewLink(Config{})
+	b.Offload()
+	out, in := make([]*netif.Buf, 16), make([]*netif.Buf, 64)
+	for i := range out {
+		out[i] = netif.NewBuf(netif.SuperSize)
+	}
+	for i := range in {
+		in[i] = netif.NewBuf(1514)
+	}
+	const n = defaultFrames / 42 / 16 * 16
+	burst := func() {
+		for range n / len(out) {
+			for _, b := range out {
+				superFrame(b, 60_000, 1460)
+			}
+			if err := a.Send(out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for got := 0; got < n; {
+			k := b.Take(in)
+			if k < 1 || k > maxWhole {
+				t.Fatalf("%d super-segments at a time, want 1 to %d", k, maxWhole)
+			}
+			got += k
+		}
+	}
+	burst()
+	if got := testing.AllocsPerRun(3, burst); got > 0 {
+		t.Errorf("%v allocations in a burst like the one before", got)
+	}
+}
+
 func TestSuperSegmentIsCutForWhoTakesNone(t *testing.T) {
 	needTSO(t)
 	var clock Virtual
