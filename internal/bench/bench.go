@@ -28,6 +28,7 @@ var Works = []Work{
 	{"up", "one connection, the near host sends as fast as it can, in calls of 64 KiB", "gbit_s"},
 	{"down", "one connection, the near host receives as fast as it can, in calls of 64 KiB", "gbit_s"},
 	{"both", "one connection, both hosts send as fast as they can", "gbit_s"},
+	{"up32", "32 connections, the near host sends as fast as it can on all of them, in calls of 64 KiB", "gbit_s"},
 	{"rr1", "request and answer of 1 byte each, one after the other", "per_s"},
 	{"rr64", "request and answer of 64 bytes each, one after the other", "per_s"},
 	{"rr16k", "request and answer of 16 KiB each, one after the other", "per_s"},
@@ -52,6 +53,7 @@ const (
 	Chunk      = 64 << 10 // bytes of a call in bulk transfers
 	Datagram   = 1472     // bytes: what fits in a frame
 	Burst      = 32       // datagrams to an answer
+	Many       = 32       // connections of up32
 	IdleConns  = 10_000
 	IdleActive = IdleConns / 100
 )

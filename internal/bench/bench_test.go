@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 // perOp is how many bytes of payload an operation of a work moves.
 var perOp = map[string]int64{
-	"up": Chunk, "down": Chunk, "both": Chunk, "rr1": 2, "rr64": 128, "rr16k": 32 << 10,
+	"up": Chunk, "up32": Chunk, "down": Chunk, "both": Chunk, "rr1": 2, "rr64": 128, "rr16k": 32 << 10,
 	"crr": 0, "idle": 128, "small": 64, "udp": Datagram,
 }
 

@@ -47,6 +47,7 @@ var goals = []goal{
 	{"3", "TAP, download, frames of the MTU for both: ahead of gVisor", [3]string{"tap", "down", plainest}, [3]string{"tap", "down", "gvisor"}, "gbit_s", 1, false},
 	{"3", "TAP, download: within 15 % of the bare read loop", [3]string{"tap", "down", "bonsai"}, [3]string{"tap", "down", "bare"}, "gbit_s", 0.85, false},
 	{"3", "TAP, round trip of 1 byte: at most 1.5 times the kernel's over veth", [3]string{"tap", "rr1", "bonsai"}, [3]string{"tap", "rr1", "kernel-plain"}, "p50_us", 1.5, true},
+	{"4", "sockets, bulk, processor time: 32 connections against one", [3]string{"sockets", "up32", "bonsai"}, socketsUp, "cpu_s_GB", 1, true},
 	{"4", "sockets, processor time: 100 of 10,000 connections against one, for a round trip of 64 bytes", [3]string{"sockets", "idle", "bonsai"}, [3]string{"sockets", "rr64", "bonsai"}, "cpu_us_op", 1, true},
 }
 

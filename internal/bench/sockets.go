@@ -41,6 +41,8 @@ func (e *Ends) Open(work string, o Options) (c *Case, err error) {
 		k.run = k.connectClose
 	case "udp":
 		err = k.datagrams()
+	case "up32":
+		err = k.upMany(Many)
 	case "idle":
 		err = k.idle(o.conns(), max(1, o.conns()/100))
 	case "up", "down", "both", "small", "rr1", "rr64", "rr16k":
@@ -197,22 +199,12 @@ func (k *sockets) bulk(from, to net.Conn, size int) func(Budget) (Count, error) 
 // both sends both ways.
 func (k *sockets) both(near, far net.Conn) {
 	up, down := k.bulk(near, far, Chunk), k.bulk(far, near, Chunk)
+	each := atOnce([]func(Budget) (Count, error){up, down})
 	k.run = func(b Budget) (Count, error) {
-		l := b.begin()
-		type result struct {
-			Count
-			error
-		}
-		other := make(chan result, 1)
-		go func() {
-			n, err := down(b)
-			other <- result{n, err}
-		}()
-		n, err := up(b)
-		r := <-other
-		n.Ops += r.Ops
+		b.Ops *= 2 // as many in each direction
+		n, err := each(b)
 		n.Both = true
-		return n.done(l, n.Bytes+r.Bytes), errors.Join(err, r.error)
+		return n, err
 	}
 }
 
@@ -269,8 +261,29 @@ func (k *sockets) idle(n, active int) error {
 			runs = append(runs, k.roundTrips(near, far, 64))
 		}
 	}
+	k.run = atOnce(runs)
+	return nil
+}
+
+// upMany sends on n connections at the same time.
+func (k *sockets) upMany(n int) error {
+	var runs []func(Budget) (Count, error)
+	for i := range n {
+		near, far, err := k.connect()
+		if err != nil {
+			return fmt.Errorf("connection %d: %w", i, err)
+		}
+		runs = append(runs, k.bulk(near, far, Chunk))
+	}
+	k.run = atOnce(runs)
+	_, err := k.guarded(Budget{Ops: 16 * n}) // until windows have grown
+	return err
+}
+
+// atOnce does all runs at the same time, and adds up what they did.
+func atOnce(runs []func(Budget) (Count, error)) func(Budget) (Count, error) {
 	h := new(Histogram)
-	k.run = func(b Budget) (sum Count, err error) {
+	return func(b Budget) (sum Count, err error) {
 		l := b.begin()
 		*h = Histogram{}
 		errs := make(chan error, len(runs))
@@ -285,16 +298,17 @@ func (k *sockets) idle(n, active int) error {
 		for range runs {
 			err = errors.Join(err, <-errs)
 		}
+		bytes := int64(0)
 		for _, n := range counts {
 			sum.Ops += n.Ops
+			bytes += n.Bytes
 			if n.Latency != nil {
 				h.Merge(n.Latency)
+				sum.Latency = h
 			}
 		}
-		sum.Latency = h
-		return sum.done(l, 2*64*sum.Ops), err
+		return sum.done(l, bytes), err
 	}
-	return nil
 }
 
 // connectClose opens connections and closes them at both ends, the near one first.
