@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"unsafe"
+
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/netif"
 )
@@ -71,10 +73,7 @@ func (s *Stack) lead(w *waiter) bool {
 	}
 	s.sleepers.remove(d.pump)
 	s.leader = w
-	more := true
-	for more && w.pos != 0 {
-		more = s.receive(d, w)
-	}
+	more := serve(unsafe.Pointer(s), unsafe.Pointer(d), unsafe.Pointer(w))
 	s.leader = nil
 	if !more || d.full || len(s.sleepers) > 0 {
 		d.alone = 0

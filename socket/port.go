@@ -47,48 +47,47 @@ const (
 	maxBatch   = 8 << (3 * min(feature.Profile, 1)) // 8 in minimal, else 64
 )
 
-// pump takes in what a port receives, until its device is closed or gone.
-func pump(p, q unsafe.Pointer) {
-	s, d := (*Stack)(p), (*port)(q)
-	s.lock()
-	for s.receive(d, nil) {
-		if feature.Leader {
+// serve takes in what a port receives: as its pump, or with feature leader in place of it, for a
+// waiter that sleeps, with the stack locked and until it is awake. It returns false when there will be no
+// more. The interface of a device that is gone goes down; what a leader finds gone he leaves to the pump.
+func serve(stack, q, w unsafe.Pointer) (more bool) {
+	s, d, leader := (*Stack)(stack), (*port)(q), (*waiter)(w)
+	leads := feature.Leader && leader != nil
+	if !leads {
+		s.lock()
+	}
+	for more = true; more && (!leads || leader.pos != 0); {
+		if leads {
+			s.led = d
+		}
+		s.unlock()
+		n, err := d.dev.Recv(d.bufs)
+		s.lock()
+		if leads {
+			s.led = nil
+		}
+		more = err == nil && !s.closed
+		if s.closed || leads && !more {
+			break
+		}
+		d.at = s.clock.Now()
+		if more {
+			s.eng().Input(d.at, d.ifindex, d.bufs[:n])
+		} else {
+			s.eng().DeviceGone(d.at, d.ifindex)
+		}
+		s.runAt(d.at)
+		if d.full = n == len(d.bufs); d.full && n < maxBatch {
+			d.bufs = s.buffers(2 * n)
+		}
+		if feature.Leader && !leads && more {
 			s.rest(d)
 		}
 	}
-	s.unlock()
-}
-
-// receive waits for frames from d, the stack unlocked meanwhile, and takes them in. It returns
-// false when there will be no more: the interface of a device that is gone goes down. leader is
-// who serves d in place of its pump, if somebody does; what he finds gone he leaves to the pump.
-func (s *Stack) receive(d *port, leader *waiter) bool {
-	if feature.Leader && leader != nil {
-		s.led = d
+	if !leads {
+		s.unlock()
 	}
-	s.unlock()
-	n, err := d.dev.Recv(d.bufs)
-	s.lock()
-	if feature.Leader && leader != nil {
-		s.led = nil
-		if err != nil {
-			return false
-		}
-	}
-	if s.closed {
-		return false
-	}
-	d.at = s.clock.Now()
-	if err != nil {
-		s.eng().DeviceGone(d.at, d.ifindex)
-	} else {
-		s.eng().Input(d.at, d.ifindex, d.bufs[:n])
-	}
-	s.runAt(d.at)
-	if d.full = n == len(d.bufs); d.full && n < maxBatch {
-		d.bufs = s.buffers(2 * n)
-	}
-	return err == nil
+	return more
 }
 
 // buffers returns n buffers for a device.

@@ -113,7 +113,7 @@ func (s *Stack) Attach(name string, dev netif.Device) (ifindex int, err error) {
 		if feature.Leader {
 			canRest(d)
 		}
-		go pump(unsafe.Pointer(s), unsafe.Pointer(d))
+		go serve(unsafe.Pointer(s), unsafe.Pointer(d), nil)
 	}
 	s.unlock()
 	return ifindex, err
