@@ -66,6 +66,7 @@ type Device interface {
 type Interrupter interface {
 	// Interrupt makes the Recv that waits, or else the next one, return soon, with 0
 	// frames if there are none. It returns false if the device can't do that. It may be
-	// called at any time, and does not wait.
+	// called at any time, and does not wait. A device that wraps another must pass it on,
+	// and return from Recv when that one does.
 	Interrupt() bool
 }

@@ -11,15 +11,23 @@ import (
 // al., "Leader/Followers", 2000). So the goroutine that a frame wakes is the one that wants it;
 // woken by a pump it would often begin on another processor, which costs more than all of TCP.
 //
-// A pump rests after a batch that woke the only one who slept. The device is served by nobody then,
-// until somebody sleeps, and by the pump again after absence at the latest.
+// A pump rests after a batch that woke the only one who slept, a reader. The device is served by
+// nobody then, until somebody sleeps: he leads, or wakes the pump if he can't. If nobody sleeps, the
+// pump is back after absence.
 
-// absence is how long nobody may serve a device, and 1 % of the time at most.
-const absence = pkt.Millisecond
+const (
+	// absence is how long nobody serves a device at most.
+	absence = pkt.Millisecond
 
-// trials is how often in a row a pump wakes the only one who sleeps before it rests. With many
-// callers that happens too, by chance, and resting would only be one more to wake.
-const trials = 3
+	// short is an absence that may follow upon another. Whoever stays away longer is not waited
+	// for in 99 times as long, so that a device has nobody for 1 % of the time.
+	short = absence / 4
+
+	// trials is how often in a row a pump wakes the only one who sleeps before it rests. With many
+	// callers that happens too, by chance, and resting would only be one more to wake. It is also how
+	// often in a row a leader is called back, by another device say, before the pump is.
+	trials = 3
+)
 
 // leading is a Stack's part.
 type leading struct {
@@ -35,8 +43,12 @@ type resting struct {
 	pump  *waiter           // asleep: the pump rests, and nobody leads
 }
 
-// canRest finds out whether somebody else may serve d.
-func canRest(d *port) {
+// canRest finds out whether somebody else may serve d. Where time stands still until all is
+// done, nobody is to be waited for.
+func (s *Stack) canRest(d *port) {
+	if _, ok := s.clock.(interface{ Manual() }); ok {
+		return
+	}
 	if i, ok := d.dev.(netif.Interrupter); ok && i.Interrupt() {
 		d.inter = i
 		d.pump = newWaiter()
@@ -44,7 +56,7 @@ func canRest(d *port) {
 }
 
 // rest makes the pump of d sleep, if it has woken the only one who slept, and several times in a
-// row: he will be back. If he is not, the pump does not try that again for a while.
+// row: he will be back.
 func (s *Stack) rest(d *port) {
 	w := s.woken
 	if d.inter == nil || w == nil {
@@ -60,23 +72,30 @@ func (s *Stack) rest(d *port) {
 	}
 	s.rested = d
 	s.sleep(d.pump, d.at+absence)
-	if d.pump.at != pkt.Never { // it was not who led that woke it
+	if d.pump.at != pkt.Never { // nobody has called it
 		d.busy = d.pump.at + 99*absence
 	}
 }
 
-// lead makes w, which sleeps, serve a device whose pump rests, and returns whether w was woken.
+// lead makes w, which sleeps, serve a device whose pump rests, and returns whether w was woken. If w
+// can't, it calls the pump.
 func (s *Stack) lead(w *waiter) bool {
 	d := s.rested
-	if d == nil || !w.reads || d.pump.pos == 0 || s.leader != nil || len(s.sleepers) != 2 {
+	if d == nil || d.pump.pos == 0 || w == d.pump { // that it sleeps says that nobody leads
 		return false
 	}
 	s.sleepers.remove(d.pump)
-	s.leader = w
-	more := serve(unsafe.Pointer(s), unsafe.Pointer(d), unsafe.Pointer(w))
-	s.leader = nil
-	if !more || d.full || len(s.sleepers) > 0 {
-		d.alone = 0
+	now := s.clock.Now()
+	more := false
+	if away := now - d.at; away > short {
+		d.busy = now + 99*away
+	} else if w.reads && len(s.sleepers) == 1 {
+		s.leader = w
+		more = serve(unsafe.Pointer(s), unsafe.Pointer(d), unsafe.Pointer(w))
+		s.leader = nil
+	}
+	if !more || d.full || len(s.sleepers) > 0 || d.calls >= trials {
+		d.alone, d.calls = 0, 0
 		d.pump.at = pkt.Never
 		s.woken, d.pump.also = d.pump, s.woken
 	} else {

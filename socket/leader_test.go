@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,11 +11,13 @@ import (
 
 	"github.com/bonsainet/bonsai/internal/errno"
 	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/netif/emu"
 	"github.com/bonsainet/bonsai/netif/emu/wall"
 	"github.com/bonsainet/bonsai/stack"
+	"github.com/bonsainet/bonsai/tcp"
 )
 
 // led runs f with a connection on which so many bytes have gone there and back that its
@@ -181,11 +184,135 @@ func TestPumpComesBack(t *testing.T) {
 		lag(0)
 		time.Sleep(99 * time.Millisecond)
 		p.trips(c[0], 5)
-		time.Sleep(400 * time.Microsecond)
+		time.Sleep(200 * time.Microsecond) // short enough to be waited for
 		p.trips(c[0], 1)
-		time.Sleep(300 * time.Microsecond)
-		lag(680 * time.Microsecond)
+		time.Sleep(200 * time.Microsecond)
+		lag(780 * time.Microsecond)
 		lag(0)
+
+		// Who is away for longer each time, if only by what is just no absence, is not waited for.
+		time.Sleep(99 * time.Millisecond)
+		p.trips(c[0], 5)
+		for range 20 {
+			time.Sleep(600 * time.Microsecond)
+			p.trips(c[0], 1)
+		}
+		time.Sleep(300 * time.Microsecond)
+		lag(0)
+	})
+}
+
+// Who can't lead, a writer or the second who sleeps, calls the pump.
+func TestPumpIsCalledForWhoCannotLead(t *testing.T) {
+	const link = time.Microsecond
+	ledOn(t, emu.Path{Delay: netif.Time(link)}, func(p *pair, c [2]*Conn) {
+		d := p.connect()
+		time.Sleep(time.Second)
+		p.trips(c[0], 5)
+		start := time.Now()
+		e := p.connect() // waits as a writer
+		p.took("connect", start, 2*link)
+
+		time.Sleep(time.Second)
+		p.trips(c[0], 5)
+		go d[0].Write(make([]byte, 64<<20))
+		synctest.Wait()
+		done := read(c[0])
+		start = time.Now()
+		c[1].Write([]byte("x"))
+		p.is("read", <-done, 0)
+		if got := time.Since(start); got > 10*link {
+			t.Errorf("read took %v", got)
+		}
+		d[0].Close()
+		e[0].Close()
+	})
+}
+
+// A leader who is always called back, since what he waits for comes by another device, leaves the
+// first to its pump.
+func TestLeaderOfTheWrongDevice(t *testing.T) {
+	if !feature.Leader {
+		t.Skip("without feature leader")
+	}
+	bubble(t, stack.Config{}, func(p *pair) {
+		c := p.connect()
+		go echo(c[1])
+		p.trips(c[0], 5)
+
+		near, far := emu.NewLink(emu.Config{Clock: p.clock, Seed: 2, Path: emu.Path{Delay: netif.Time(delay)}})
+		if _, err := p.s[0].Attach("eth1", near); err != nil {
+			t.Fatal(err)
+		}
+		a := ipv4.Addr{198, 18, 1, 1}
+		p.s[0].Ioctl(stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth1", Addr: stack.SockaddrIn(a)})
+		p.s[0].Ioctl(stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "eth1", Flags: netif.IFF_UP})
+		s := New(stack.Config{}, p.clock)
+		defer s.Close()
+		up(t, s, far, ipv4.Addr{198, 18, 1, 2})
+		u, _ := p.s[0].OpenPacket(ipv4.Endpoint{Port: 7}, 0)
+		v, _ := s.OpenPacket(ipv4.Endpoint{}, 0)
+		for range 20 {
+			after(delay, func() { v.WriteTo([]byte("x"), ipv4.Endpoint{Addr: a, Port: 7}) })
+			if _, err := u.ReadFrom(nil, &Meta{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := make(chan error, 1)
+		go func() { _, err := u.ReadFrom(nil, &Meta{}); done <- err }()
+		if !p.leads(0) || p.s[0].led.dev != netif.Device(near) {
+			t.Error("does not lead the device that his datagrams come by")
+		}
+		u.Close()
+		p.is("read", <-done, ErrClosed)
+	})
+}
+
+// A simulation goes on to when its links have something. Who waits for its clock would wait forever.
+func TestNobodyRestsWhereTimeIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var clock emu.Virtual
+		clock.Set(1)
+		a, b := emu.NewLink(emu.Config{Clock: &clock, Path: emu.Path{Delay: 1000}})
+		var c [2]*Conn
+		var wg sync.WaitGroup
+		for i, dev := range []netif.Device{a, b} {
+			s := New(stack.Config{}, &clock)
+			defer s.Close()
+			up(t, s, dev, addrs[i])
+			c[i] = s.NewConn()
+			wg.Go(func() {
+				if err := c[i].Connect(ipv4.Endpoint{Addr: addrs[i], Port: 9}, ipv4.Endpoint{Addr: addrs[1-i], Port: 9}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		done := false
+		go func() {
+			wg.Wait()
+			go echo(c[1])
+			one := make([]byte, 1)
+			for range 6 {
+				c[0].Write(one)
+				c[0].Read(one)
+			}
+			c[0].CloseWrite()
+			done = true
+		}()
+		for steps := 0; ; steps++ {
+			synctest.Wait()
+			if done && c[0].State() != tcp.FinWait1 {
+				break
+			}
+			if steps == 10_000 {
+				t.Fatal("stands still")
+			}
+			at := min(a.Next(), b.Next())
+			if at == pkt.Never {
+				at = clock.Now() + 1e6
+			}
+			clock.Set(at)
+		}
 	})
 }
 

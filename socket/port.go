@@ -19,9 +19,10 @@ type port struct {
 
 	at      Time // when the last batch came
 	busy    Time // feature leader: before, its pump does not rest
-	alone   int  // and how often in a row it has woken the only one who slept
+	alone   int  // how often in a row that has woken the only one who slept
+	calls   int  // and a leader was called back
 	ifindex int
-	full    bool // the last batch was, so there is more
+	full    bool // the last batch was, so there is more (there may be if it was not)
 }
 
 // portShape is a port as it is allocated: see tcp.TCB.
@@ -65,6 +66,9 @@ func serve(stack, q, w unsafe.Pointer) (more bool) {
 		s.lock()
 		if leads {
 			s.led = nil
+			if leader.pos != 0 { // else it was called back
+				d.calls = 0
+			}
 		}
 		more = err == nil && !s.closed
 		if s.closed || leads && !more {

@@ -39,7 +39,8 @@ const (
 )
 
 // A Clock tells a Stack the time. wall.Clock and emu.Virtual, for emulated links,
-// are Clocks too; so stack and link can share one.
+// are Clocks too; so stack and link can share one. A clock that goes only when it is set, as the
+// latter, has a method Manual.
 type Clock interface {
 	// Now never runs backwards. It is safe for concurrent use.
 	Now() Time
@@ -111,7 +112,7 @@ func (s *Stack) Attach(name string, dev netif.Device) (ifindex int, err error) {
 		d.dev, d.ifindex, d.bufs = dev, ifindex, s.buffers(firstBatch)
 		d.next, s.ports = s.ports, d
 		if feature.Leader {
-			canRest(d)
+			s.canRest(d)
 		}
 		go serve(unsafe.Pointer(s), unsafe.Pointer(d), nil)
 	}

@@ -128,6 +128,7 @@ func (s *Stack) join(d *side) *waiter {
 	} else {
 		w = newWaiter()
 	}
+	w.reads = false
 	p := &d.head
 	for *p != nil {
 		p = &(*p).next
@@ -186,7 +187,9 @@ func (s *Stack) wake(w *waiter) {
 	if w != nil && w.pos != 0 {
 		s.sleepers.remove(w)
 		if feature.Leader && w == s.leader {
-			s.called = s.led
+			if s.called = s.led; s.led != nil {
+				s.led.calls++
+			}
 		} else {
 			s.woken, w.also = w, s.woken
 		}

@@ -11,7 +11,6 @@ import (
 type offloader struct {
 	netif.Offloader
 	free []*pkt.Buf // of SuperSize
-	made int        // of those, and others that will be back
 	used bool       // since the last trim
 }
 

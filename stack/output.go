@@ -297,7 +297,8 @@ func (s *Stack) flush(ifc *netif.Interface) {
 	}
 	for i, b := range ifc.Out {
 		if feature.TSO && b.Cap() >= pkt.SuperSize {
-			s.put(b)
+			o, _ := ifc.Dev.(*offloader)
+			s.put(o, b)
 		} else if feature.FastPath {
 			continue
 		} else {

@@ -27,7 +27,7 @@ func (s *Stack) outputSuper(c *Conn) {
 		s.sendSegment(c, b)
 		b = s.superBuf(c)
 	}
-	s.put(b)
+	s.put(offloaderOf(s, &c.path), b)
 }
 
 // superBuf returns a Buf for the next segment of c: for a super-segment if there is that much to
@@ -43,8 +43,10 @@ func (s *Stack) superBuf(c *Conn) *pkt.Buf {
 		return b
 	}
 	o.used = true
-	if len(o.free) == 0 && o.made >= keepSuper {
-		s.flush(c.path.ifc(s)) // that is where they are
+	if len(o.free) == 0 {
+		if ifc := c.path.ifc(s); larges(ifc.Out) >= keepSuper {
+			s.flush(ifc)
+		}
 	}
 	var b *pkt.Buf
 	if n := len(o.free) - 1; n >= 0 {
@@ -52,23 +54,27 @@ func (s *Stack) superBuf(c *Conn) *pkt.Buf {
 		b.Reset()
 	} else {
 		b = pkt.NewBuf(netif.SuperSize)
-		o.made++
 	}
 	pkt.AllowSuper(b, ipv4.MaxLen)
 	return b
 }
 
-// put takes a Buf back that may be superBuf's.
-func (s *Stack) put(b *pkt.Buf) {
+// larges returns how many of bufs are for super-segments.
+func larges(bufs []*pkt.Buf) (n int) {
+	for _, b := range bufs {
+		if b.Cap() >= pkt.SuperSize {
+			n++
+		}
+	}
+	return n
+}
+
+// put takes a Buf back that may be superBuf's, for o, which may be nil.
+func (s *Stack) put(o *offloader, b *pkt.Buf) {
 	if b.Cap() < pkt.SuperSize {
 		s.pool.Put(b)
-		return
-	}
-	for _, ifc := range s.ifaces[1:] {
-		if o, ok := ifc.Dev.(*offloader); ok && len(o.free) < keepSuper {
-			o.free = append(o.free, b)
-			return
-		}
+	} else if o != nil && len(o.free) < keepSuper {
+		o.free = append(o.free, b)
 	}
 }
 
@@ -87,7 +93,7 @@ func (s *Stack) trimSuper() {
 	for _, ifc := range s.ifaces[1:] {
 		if o, ok := ifc.Dev.(*offloader); ok {
 			if !o.used {
-				o.free, o.made = nil, 0
+				o.free = nil
 			}
 			o.used = false
 		}
@@ -124,6 +130,6 @@ func (s *Stack) cut(ifc *netif.Interface, b *pkt.Buf) bool {
 		}
 		s.transmit(ifc, f)
 	}
-	s.put(b)
+	s.put(nil, b) // of another interface
 	return true
 }

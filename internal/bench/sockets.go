@@ -276,7 +276,7 @@ func (k *sockets) upMany(n int) error {
 		runs = append(runs, k.bulk(near, far, Chunk))
 	}
 	k.run = atOnce(runs)
-	_, err := k.guarded(Budget{Ops: 16 * n}) // until windows have grown
+	_, err := k.guarded(Budget{Ops: 16 * n, Time: time.Second}) // until windows have grown
 	return err
 }
 

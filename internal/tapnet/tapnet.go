@@ -128,6 +128,9 @@ func (c *cable) look(bufs []*netif.Buf, supers *atomic.Int32) {
 // Offload says whether the TAP has it.
 func (c *cable) Offload() bool { return c.Device.(netif.Offloader).Offload() }
 
+// Interrupt makes Recv return.
+func (c *cable) Interrupt() bool { return c.Device.(netif.Interrupter).Interrupt() }
+
 func (c *cable) Send(bufs []*netif.Buf) error {
 	if c.cut.Load() {
 		return nil
@@ -139,7 +142,7 @@ func (c *cable) Send(bufs []*netif.Buf) error {
 func (c *cable) Recv(bufs []*netif.Buf) (int, error) {
 	for {
 		n, err := c.Device.Recv(bufs)
-		if err != nil || !c.cut.Load() {
+		if err != nil || n == 0 || !c.cut.Load() {
 			c.look(bufs[:n], &c.in)
 			return n, err
 		}

@@ -32,6 +32,10 @@ type virtualTimer struct {
 	f  func()
 }
 
+// Manual says that it goes only when it is set: who simulates sees what is under way before he does,
+// and package socket serves devices at once.
+func (v *Virtual) Manual() {}
+
 func (v *Virtual) Now() netif.Time { return netif.Time(v.now.Load()) }
 
 // Set moves the time to t, and fires on the way the timers that are due, in

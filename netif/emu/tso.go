@@ -127,8 +127,8 @@ func (q *pipe) takeBack(bufs []*netif.Buf) {
 }
 
 func (q *pipe) keepLarge(b *netif.Buf) {
-	// As many as the queue may hold: else what a burst needs is made anew for each.
-	if len(q.large) < q.limit*q.mtu/netif.SuperSize+maxWhole {
+	// As many as the queue holds full ones: else what a burst needs is made anew for each.
+	if len(q.large) < max(64, q.limit/(netif.SuperSize/q.mtu+1)+maxWhole) {
 		q.large = append(q.large, b)
 	}
 }

@@ -158,7 +158,7 @@ func (v *vnet) read(fd uintptr) bool {
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
-			return d.rx.n > 0
+			return d.rx.n > 0 || d.rx.once
 		case err != nil:
 			d.rx.err = err
 			return true

@@ -41,6 +41,7 @@ type Device struct {
 		bufs []*netif.Buf
 		n    int
 		err  error
+		once bool // without waiting
 	}
 	dropped atomic.Uint64
 	tx      struct {
@@ -254,7 +255,10 @@ func (d *Device) Recv(bufs []*netif.Buf) (int, error) {
 	}
 	if feature.Leader && (d.called.Swap(false) || err == os.ErrDeadlineExceeded) {
 		d.file.SetReadDeadline(time.Time{})
-		return 0, nil
+		d.rx.bufs, d.rx.once = bufs, true // the deadline says nothing of frames
+		d.raw.Read(d.rx.f)
+		d.rx.bufs, d.rx.once = nil, false
+		return d.rx.n, nil
 	}
 	if err != nil {
 		return 0, d.gone()
@@ -294,7 +298,7 @@ func (d *Device) read(fd uintptr) bool {
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
-			return d.rx.n > 0
+			return d.rx.n > 0 || d.rx.once
 		case err != nil:
 			d.rx.err = err
 			return true

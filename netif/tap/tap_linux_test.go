@@ -348,21 +348,27 @@ func TestRecvTakesWhatIsThere(t *testing.T) {
 	inNamespace(t, func() {
 		d := open(t, Config{Name: "tap7", Up: true})
 		conn := kernelSocket(t)
-		for i := range 20 {
-			conn.Write([]byte{byte(i)})
-		}
-		got, bufs := 0, buffers(64)
-		n, err := d.Recv(bufs)
-		if err != nil {
-			t.Error(err)
-		}
-		for _, b := range bufs[:n] {
-			if p := b.Bytes(); len(p) == 14+20+8+1 && p[23] == 17 && p[42] == byte(got) {
-				got++
+		bufs := buffers(64)
+		for _, called := range []bool{false, true} { // even if it is called back
+			for i := range 20 {
+				conn.Write([]byte{byte(i)})
 			}
-		}
-		if got != 20 {
-			t.Errorf("%d of 20 frames in a batch of %d", got, n)
+			if called {
+				d.Interrupt()
+			}
+			got := 0
+			n, err := d.Recv(bufs)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, b := range bufs[:n] {
+				if p := b.Bytes(); len(p) == 14+20+8+1 && p[23] == 17 && p[42] == byte(got) {
+					got++
+				}
+			}
+			if got != 20 {
+				t.Errorf("%d of 20 frames in a batch of %d", got, n)
+			}
 		}
 	})
 }

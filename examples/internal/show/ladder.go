@@ -54,6 +54,12 @@ func (l *Ladder) Recv(bufs []*netif.Buf) (int, error) {
 	return n, err
 }
 
+// Interrupt implements netif.Interrupter if the device does.
+func (l *Ladder) Interrupt() bool {
+	i, ok := l.Device.(netif.Interrupter)
+	return ok && i.Interrupt()
+}
+
 // Print writes the ladder so far, us on the left and the peer on the right, and
 // forgets it.
 func (l *Ladder) Print(w io.Writer) {
