@@ -18,7 +18,7 @@ type port struct {
 	resting       // feature leader
 
 	at      Time // when the last batch came
-	busy    Time // feature leader: before, its pump does not rest
+	busy    Time // feature leader: when what it has been without anybody is made up for
 	alone   int  // how often in a row that has woken the only one who slept
 	calls   int  // and a leader was called back
 	ifindex int
