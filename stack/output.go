@@ -297,8 +297,7 @@ func (s *Stack) flush(ifc *netif.Interface) {
 	}
 	for i, b := range ifc.Out {
 		if feature.TSO && b.Cap() >= pkt.SuperSize {
-			o, _ := ifc.Dev.(*offloader)
-			s.put(o, b)
+			s.putLarge(ifc, b)
 		} else if feature.FastPath {
 			continue
 		} else {

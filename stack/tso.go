@@ -27,7 +27,11 @@ func (s *Stack) outputSuper(c *Conn) {
 		s.sendSegment(c, b)
 		b = s.superBuf(c)
 	}
-	s.put(offloaderOf(s, &c.path), b)
+	if b.Cap() < pkt.SuperSize {
+		s.pool.Put(b)
+	} else if c.path.via != 0 {
+		s.putLarge(c.path.ifc(s), b)
+	}
 }
 
 // superBuf returns a Buf for the next segment of c: for a super-segment if there is that much to
@@ -69,11 +73,11 @@ func larges(bufs []*pkt.Buf) (n int) {
 	return n
 }
 
-// put takes a Buf back that may be superBuf's, for o, which may be nil.
-func (s *Stack) put(o *offloader, b *pkt.Buf) {
-	if b.Cap() < pkt.SuperSize {
-		s.pool.Put(b)
-	} else if o != nil && len(o.free) < keepSuper {
+// putLarge takes a Buf of SuperSize back from ifc.
+//
+//go:noinline
+func (s *Stack) putLarge(ifc *netif.Interface, b *pkt.Buf) {
+	if o, ok := ifc.Dev.(*offloader); ok && len(o.free) < keepSuper {
 		o.free = append(o.free, b)
 	}
 }
@@ -130,6 +134,8 @@ func (s *Stack) cut(ifc *netif.Interface, b *pkt.Buf) bool {
 		}
 		s.transmit(ifc, f)
 	}
-	s.put(nil, b) // of another interface
+	if b.Cap() < pkt.SuperSize { // else it is of another interface
+		s.pool.Put(b)
+	}
 	return true
 }

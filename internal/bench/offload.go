@@ -9,6 +9,9 @@ import (
 // as every wire has it, and every stack without the features gro and tso.
 type plain struct{ netif.Device }
 
+// Interrupt is the device's.
+func (p plain) Interrupt() bool { return p.Device.(netif.Interrupter).Interrupt() }
+
 // plainSubjects are those of ours over such devices, where they differ.
 func plainSubjects() []Subject {
 	if !feature.TSO {
