@@ -19,11 +19,11 @@ const (
 	// absence is how long nobody serves a device at most.
 	absence = pkt.Millisecond
 
-	// short is an absence that may follow upon another. Of longer ones there are not more than
-	// enough together, and then a tenth of the time, and a hundredth of those that end only because
-	// the pump is back: for the rest the pump stays.
+	// short is an absence that may follow upon another. Longer ones are a debt, of 9 times as
+	// long, or 99 times if only the pump's return ends them, which is paid off as time goes by. Beyond
+	// credit, 5 ms of them, the pump stays: so a device has nobody for a tenth of the time, or a hundredth.
 	short  = absence / 4
-	enough = 5 * absence
+	credit = 9 * 5 * absence
 
 	// trials is how often in a row a pump wakes the only one who sleeps before it rests. With many
 	// callers that happens too, by chance, and resting would only be one more to wake. It is also how
@@ -64,7 +64,7 @@ func (s *Stack) rest(d *port) {
 	if d.inter == nil || w == nil {
 		return
 	}
-	if w.also != nil || !w.reads || len(s.sleepers) > 0 || d.full || d.busy > d.at+9*enough {
+	if w.also != nil || !w.reads || len(s.sleepers) > 0 || d.full || d.debt > d.at+credit {
 		d.alone = 0
 		return
 	}
@@ -75,7 +75,7 @@ func (s *Stack) rest(d *port) {
 	s.rested = d
 	s.sleep(d.pump, d.at+absence)
 	if d.pump.at != pkt.Never { // nobody has called it
-		d.busy = d.pump.at + 9*enough + 99*absence
+		d.debt = d.pump.at + credit + 99*absence
 	}
 }
 
@@ -89,10 +89,10 @@ func (s *Stack) lead(w *waiter) bool {
 	s.sleepers.remove(d.pump)
 	now := s.clock.Now()
 	if away := now - d.at; away > short {
-		d.busy = max(d.busy, now) + 9*away
+		d.debt = max(d.debt, now) + 9*away
 	}
 	more := false
-	if w.reads && len(s.sleepers) == 1 && d.busy <= now+9*enough {
+	if w.reads && len(s.sleepers) == 1 && d.debt <= now+credit {
 		s.leader = w
 		more = serve(unsafe.Pointer(s), unsafe.Pointer(d), unsafe.Pointer(w))
 		s.leader = nil

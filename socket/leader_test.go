@@ -15,21 +15,28 @@ import (
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/netif/emu"
-	"github.com/bonsainet/bonsai/netif/emu/wall"
 	"github.com/bonsainet/bonsai/stack"
 	"github.com/bonsainet/bonsai/tcp"
 )
 
+func needLeader(t *testing.T) {
+	t.Helper()
+	if !feature.Leader {
+		t.Skip("needs feature leader")
+	}
+}
+
+// tenMillis is the path of bubble.
+var tenMillis = emu.Path{Delay: netif.Time(delay)}
+
 // led runs f with a connection on which so many bytes have gone there and back that its
 // readers lead, each on its own stack. It is over when f returns.
 func led(t *testing.T, f func(p *pair, c [2]*Conn)) {
-	ledOn(t, emu.Path{Delay: netif.Time(delay)}, f)
+	ledOn(t, tenMillis, f)
 }
 
 func ledOn(t *testing.T, path emu.Path, f func(p *pair, c [2]*Conn)) {
-	if !feature.Leader {
-		t.Skip("without feature leader")
-	}
+	needLeader(t)
 	bubbleOn(t, stack.Config{}, path, func(p *pair) {
 		c := p.connect()
 		go echo(c[1])
@@ -83,9 +90,7 @@ func read(c *Conn) <-chan error {
 
 // Who waits alone, and has before, serves the device.
 func TestReaderLeads(t *testing.T) {
-	if !feature.Leader {
-		t.Skip("without feature leader")
-	}
+	needLeader(t)
 	bubble(t, stack.Config{}, func(p *pair) {
 		c := p.connect()
 		done := read(c[0])
@@ -159,7 +164,7 @@ func TestLeaderIsCalledBack(t *testing.T) {
 }
 
 // A leader who does not come back is missed for a millisecond; then his place is not kept for a
-// while, so that a device has nobody for 1 % of the time at most.
+// hundred, nor for who stays away too long again and again.
 func TestPumpComesBack(t *testing.T) {
 	const link = time.Microsecond
 	ledOn(t, emu.Path{Delay: netif.Time(link)}, func(p *pair, c [2]*Conn) {
@@ -232,15 +237,13 @@ func TestPumpIsCalledForWhoCannotLead(t *testing.T) {
 // A leader who is always called back, since what he waits for comes by another device, leaves the
 // first to its pump.
 func TestLeaderOfTheWrongDevice(t *testing.T) {
-	if !feature.Leader {
-		t.Skip("without feature leader")
-	}
+	needLeader(t)
 	bubble(t, stack.Config{}, func(p *pair) {
 		c := p.connect()
 		go echo(c[1])
 		p.trips(c[0], 5)
 
-		near, far := emu.NewLink(emu.Config{Clock: p.clock, Seed: 2, Path: emu.Path{Delay: netif.Time(delay)}})
+		near, far := emu.NewLink(emu.Config{Clock: p.clock, Seed: 2, Path: tenMillis})
 		if _, err := p.s[0].Attach("eth1", near); err != nil {
 			t.Fatal(err)
 		}
@@ -347,13 +350,7 @@ func (d lazy) Close() error {
 
 // A leader who was called back because the stack closes leaves nobody behind.
 func TestPumpEndsAfterItsLeader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
-		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: emu.Path{Delay: netif.Time(delay)}})
-		for i, dev := range []netif.Device{lazy{p.link[0]}, p.link[1]} {
-			p.s[i] = New(stack.Config{}, p.clock)
-			up(t, p.s[i], dev, addrs[i])
-		}
+	bubbleWith(t, stack.Config{}, tenMillis, func(_ int, port *emu.Port) netif.Device { return lazy{port} }, func(p *pair) {
 		c := p.connect()
 		go echo(c[1])
 		p.trips(c[0], 5)
@@ -367,7 +364,6 @@ func TestPumpEndsAfterItsLeader(t *testing.T) {
 			p.took("read", start, 0)
 		})
 		p.s[0].Close()
-		p.s[1].Close()
 	})
 }
 
@@ -389,18 +385,13 @@ func (d *fragile) Recv(bufs []*netif.Buf) (int, error) {
 
 // A leader whose device goes away waits on as all others do, and the interface goes down.
 func TestLeadersDeviceFails(t *testing.T) {
-	if !feature.Leader {
-		t.Skip("without feature leader")
+	needLeader(t)
+	var d [2]*fragile
+	wrap := func(i int, port *emu.Port) netif.Device {
+		d[i] = &fragile{Port: port}
+		return d[i]
 	}
-	synctest.Test(t, func(t *testing.T) {
-		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
-		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: emu.Path{Delay: netif.Time(delay)}})
-		d := &fragile{Port: p.link[0]}
-		for i, dev := range []netif.Device{d, p.link[1]} {
-			p.s[i] = New(stack.Config{}, p.clock)
-			defer p.s[i].Close()
-			up(t, p.s[i], dev, addrs[i])
-		}
+	bubbleWith(t, stack.Config{}, tenMillis, wrap, func(p *pair) {
 		c := p.connect()
 		go echo(c[1])
 		p.trips(c[0], 5)
@@ -408,8 +399,8 @@ func TestLeadersDeviceFails(t *testing.T) {
 		if !p.leads(0) {
 			t.Fatal("does not lead")
 		}
-		d.gone.Store(true)
-		d.Interrupt()
+		d[0].gone.Store(true)
+		d[0].Interrupt()
 		if p.leads(0) {
 			t.Error("still leads")
 		}
@@ -425,14 +416,7 @@ type deaf struct{ netif.Device }
 
 // On a device that can't be called back nobody leads but its pump.
 func TestNobodyLeadsWhereNobodyCanBeCalledBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
-		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: emu.Path{Delay: netif.Time(delay)}})
-		for i := range p.s {
-			p.s[i] = New(stack.Config{}, p.clock)
-			defer p.s[i].Close()
-			up(t, p.s[i], deaf{p.link[i]}, addrs[i])
-		}
+	bubbleWith(t, stack.Config{}, tenMillis, func(_ int, port *emu.Port) netif.Device { return deaf{port} }, func(p *pair) {
 		c := p.connect()
 		go echo(c[1])
 		p.trips(c[0], 20)

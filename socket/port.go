@@ -18,11 +18,11 @@ type port struct {
 	resting       // feature leader
 
 	at      Time // when the last batch came
-	busy    Time // feature leader: when what it has been without anybody is made up for
-	alone   int  // how often in a row that has woken the only one who slept
-	calls   int  // and a leader was called back
+	debt    Time // feature leader: when it will be paid off, for times in which nobody served it
+	alone   int  // how often in a row its pump has woken the only one who slept
+	calls   int  // and a leader of it was called back
 	ifindex int
-	full    bool // the last batch was, so there is more (there may be if it was not)
+	full    bool // the last batch was, so there is more; there may be more if it was not
 }
 
 // portShape is a port as it is allocated: see tcp.TCB.

@@ -61,13 +61,18 @@ func bubble(t *testing.T, cfg stack.Config, f func(p *pair)) {
 
 // bubbleOn is bubble on a link that is like path.
 func bubbleOn(t *testing.T, cfg stack.Config, path emu.Path, f func(p *pair)) {
+	bubbleWith(t, cfg, path, func(_ int, port *emu.Port) netif.Device { return port }, f)
+}
+
+// bubbleWith is bubbleOn with devices that wrap makes of the link's ends.
+func bubbleWith(t *testing.T, cfg stack.Config, path emu.Path, wrap func(i int, port *emu.Port) netif.Device, f func(p *pair)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pair{t: t, clock: &countingClock{Clock: wall.New()}, port: 1000}
 		p.link[0], p.link[1] = emu.NewLink(emu.Config{Clock: p.clock, Seed: 1, Path: path})
 		for i := range p.s {
 			p.s[i] = New(cfg, p.clock)
 			defer p.s[i].Close()
-			up(t, p.s[i], p.link[i], addrs[i])
+			up(t, p.s[i], wrap(i, p.link[i]), addrs[i])
 		}
 		f(p)
 	})
