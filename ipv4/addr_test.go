@@ -12,17 +12,17 @@ func TestAddrClasses(t *testing.T) {
 		any, loopback, multicast, reserved bool
 		mask                               Addr
 	}{
-		{Any, true, false, false, false, Addr{255}},
-		{Loopback, false, true, false, false, Addr{255}},
-		{Addr{127, 255, 255, 255}, false, true, false, false, Addr{255}},
-		{Addr{128, 0, 0, 0}, false, false, false, false, Addr{255, 255}},
-		{Addr{191, 255, 255, 255}, false, false, false, false, Addr{255, 255}},
-		{Addr{192, 0, 0, 0}, false, false, false, false, Addr{255, 255, 255}},
-		{hostA, false, false, false, false, Addr{255, 255, 255}},
-		{Addr{223, 255, 255, 255}, false, false, false, false, Addr{255, 255, 255}},
+		{Any, true, false, false, false, AddrOf(255, 0, 0, 0)},
+		{Loopback, false, true, false, false, AddrOf(255, 0, 0, 0)},
+		{AddrOf(127, 255, 255, 255), false, true, false, false, AddrOf(255, 0, 0, 0)},
+		{AddrOf(128, 0, 0, 0), false, false, false, false, AddrOf(255, 255, 0, 0)},
+		{AddrOf(191, 255, 255, 255), false, false, false, false, AddrOf(255, 255, 0, 0)},
+		{AddrOf(192, 0, 0, 0), false, false, false, false, AddrOf(255, 255, 255, 0)},
+		{hostA, false, false, false, false, AddrOf(255, 255, 255, 0)},
+		{AddrOf(223, 255, 255, 255), false, false, false, false, AddrOf(255, 255, 255, 0)},
 		{AllHosts, false, false, true, false, Broadcast},
-		{Addr{239, 255, 255, 255}, false, false, true, false, Broadcast},
-		{Addr{240, 0, 0, 0}, false, false, false, true, Broadcast},
+		{AddrOf(239, 255, 255, 255), false, false, true, false, Broadcast},
+		{AddrOf(240, 0, 0, 0), false, false, false, true, Broadcast},
 		{Broadcast, false, false, false, true, Broadcast},
 	} {
 		if c.a.IsAny() != c.any || c.a.IsLoopback() != c.loopback || c.a.IsMulticast() != c.multicast ||
@@ -55,20 +55,23 @@ func TestParseAddr(t *testing.T) {
 func TestAddrAgreesWithNetip(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
 	for i := 0; i < 5000; i++ {
-		a, b := AddrFrom(r.Uint32()>>r.IntN(32)), AddrFrom(r.Uint32())
-		n := netip.AddrFrom4(a)
+		a, b := Addr(r.Uint32()>>r.IntN(32)), Addr(r.Uint32())
+		n := netip.AddrFrom4(a.As4())
 		if a.String() != n.String() {
 			t.Fatalf("%v, want %v", a, n)
 		}
-		if got, ok := ParseAddr(n.String()); !ok || got != a || AddrFrom(a.Uint32()) != a {
+		if got, ok := ParseAddr(n.String()); !ok || got != a || AddrFrom4(n.As4()) != a || AddrAt(n.AsSlice()) != a {
 			t.Fatalf("%v became %v", n, got)
+		}
+		if q := n.As4(); AddrOf(q[0], q[1], q[2], q[3]) != a || a.As4() != q {
+			t.Fatalf("%v became %v of %v", n, a, q)
 		}
 		bits := r.IntN(33)
 		p, q := Prefix{a, uint8(bits)}, netip.PrefixFrom(n, bits)
 		if r.IntN(2) == 0 { // one that differs in one bit
-			b = AddrFrom(a.Uint32() ^ 1<<r.IntN(32))
+			b = a ^ 1<<r.IntN(32)
 		}
-		if p.Contains(b) != q.Contains(netip.AddrFrom4(b)) {
+		if p.Contains(b) != q.Contains(netip.AddrFrom4(b.As4())) {
 			t.Fatalf("%v contains %v: %v", p, b, p.Contains(b))
 		}
 		if p.Masked().String() != q.Masked().String() || p.String() != q.String() {
@@ -87,7 +90,7 @@ func TestMaskBits(t *testing.T) {
 			t.Errorf("Mask(%d) = %v has %d bits, %v", n, Mask(n), got, ok)
 		}
 	}
-	for _, m := range []Addr{{0, 0, 0, 1}, {255, 0, 255, 0}, {254, 255}, {127, 255, 255, 255}} {
+	for _, m := range []Addr{0x1, 0xff00ff00, 0xfeff0000, 0x7fffffff} {
 		if _, ok := MaskBits(m); ok {
 			t.Errorf("%v is contiguous", m)
 		}
@@ -101,11 +104,11 @@ func TestPrefixBroadcast(t *testing.T) {
 		ok   bool
 	}{
 		{0, Broadcast, true},
-		{15, Addr{198, 19, 255, 255}, true},
-		{24, Addr{198, 18, 0, 255}, true},
-		{30, Addr{198, 18, 0, 3}, true},
-		{31, Addr{198, 18, 0, 1}, false}, // RFC 3021
-		{32, Addr{198, 18, 0, 1}, false},
+		{15, AddrOf(198, 19, 255, 255), true},
+		{24, AddrOf(198, 18, 0, 255), true},
+		{30, AddrOf(198, 18, 0, 3), true},
+		{31, AddrOf(198, 18, 0, 1), false}, // RFC 3021
+		{32, AddrOf(198, 18, 0, 1), false},
 	} {
 		if got, ok := (Prefix{hostA, c.bits}).Broadcast(); ok != c.ok || ok && got != c.want {
 			t.Errorf("%v/%d: %v, %v", hostA, c.bits, got, ok)
@@ -131,7 +134,7 @@ func FuzzParseAddr(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		a, ok := ParseAddr(s)
 		want, err := netip.ParseAddr(s)
-		if isWant := err == nil && want.Is4(); ok != isWant || ok && netip.AddrFrom4(a) != want {
+		if isWant := err == nil && want.Is4(); ok != isWant || ok && netip.AddrFrom4(a.As4()) != want {
 			t.Fatalf("%q: %v, %v; netip says %v, %v", s, a, ok, want, err)
 		}
 	})

@@ -79,8 +79,8 @@ func Parse(p []byte, h *Header) (payload []byte, d Drop) {
 		// 3.2.1.2.
 		d = DropIPChecksum
 	default:
-		h.Src = Addr(p[12:16])
-		h.Dst = Addr(p[16:20])
+		h.Src = Addr(w1)
+		h.Dst = Addr(w2)
 		h.TotalLen = uint16(total)
 		h.ID = uint16(w0 >> 16)
 		h.FragOff = uint16(w0) & fragMask << 3
@@ -123,7 +123,7 @@ func (h *Header) Put(p []byte) {
 	if h.MF {
 		w0 |= flagMF
 	}
-	w1, w2 := uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src.Uint32()), h.Dst.Uint32()
+	w1, w2 := uint64(h.TTL)<<56|uint64(h.Proto)<<48|uint64(h.Src), uint32(h.Dst)
 	if feature.FastSum {
 		copy(p[MinHeaderLen:], h.Options)
 		w1 |= uint64(pkt.Checksum(headerSum(p, w0, w1, w2))) << 32
@@ -141,7 +141,7 @@ func (h *Header) Put(p []byte) {
 // 20 bytes of p (RFC 6864 section 4.1).
 func PutPlain(p []byte, src, dst Addr, proto, ttl, tos uint8, total uint16) {
 	w0 := 0x45<<56 | uint64(tos)<<48 | uint64(total)<<32 | flagDF
-	w1, w2 := uint64(ttl)<<56|uint64(proto)<<48|uint64(src.Uint32()), dst.Uint32()
+	w1, w2 := uint64(ttl)<<56|uint64(proto)<<48|uint64(src), uint32(dst)
 	w1 |= uint64(pkt.Checksum(sumWords(w0, w1, w2))) << 32
 	pkt.BigEndian.PutUint64(p, w0)
 	pkt.BigEndian.PutUint64(p[8:], w1)
@@ -169,6 +169,5 @@ func sumWords(w0, w1 uint64, w2 uint32) uint32 {
 //
 //go:noinline
 func PseudoSum(src, dst Addr, proto uint8, length int) uint32 {
-	s, d := src.Uint32(), dst.Uint32()
-	return s>>16 + s&0xffff + d>>16 + d&0xffff + uint32(proto) + uint32(length)
+	return uint32(src>>16+src&0xffff+dst>>16+dst&0xffff) + uint32(proto) + uint32(length)
 }

@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	hostA = Addr{198, 18, 0, 1}
-	hostB = Addr{198, 18, 0, 2}
-	hostC = Addr{198, 19, 255, 254}
+	hostA = AddrOf(198, 18, 0, 1)
+	hostB = AddrOf(198, 18, 0, 2)
+	hostC = AddrOf(198, 19, 255, 254)
 )
 
 // naiveSum is RFC 1071 section 4.1's definition, word by word.
@@ -43,8 +43,8 @@ func naiveHeader(h *Header) []byte {
 		p[6] |= 0x20
 	}
 	p[8], p[9] = h.TTL, h.Proto
-	copy(p[12:], h.Src[:])
-	copy(p[16:], h.Dst[:])
+	h.Src.Put(p[12:])
+	h.Dst.Put(p[16:])
 	p = append(p, h.Options...)
 	binary.BigEndian.PutUint16(p[10:], ^naiveSum(p))
 	return p
@@ -71,7 +71,7 @@ func sameHeader(a, b Header) bool {
 
 func randomHeader(r *rand.Rand) Header {
 	h := Header{
-		Src: AddrFrom(r.Uint32()), Dst: AddrFrom(r.Uint32()), ID: uint16(r.Uint32()),
+		Src: Addr(r.Uint32()), Dst: Addr(r.Uint32()), ID: uint16(r.Uint32()),
 		FragOff: uint16(r.Uint32()) &^ 7, MF: r.IntN(2) == 0, DF: r.IntN(2) == 0,
 		TTL: uint8(r.Uint32()), TOS: uint8(r.Uint32()), Proto: uint8(r.Uint32()),
 	}
@@ -219,8 +219,8 @@ func TestC08EveryChecksumValue(t *testing.T) {
 func TestPseudoSum(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := 0; i < 1000; i++ {
-		src, dst, proto, n := AddrFrom(r.Uint32()), AddrFrom(r.Uint32()), uint8(r.Uint32()), r.IntN(65536)
-		p := append(append([]byte{}, src[:]...), dst[:]...)
+		src, dst, proto, n := Addr(r.Uint32()), Addr(r.Uint32()), uint8(r.Uint32()), r.IntN(65536)
+		p := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(src)), uint32(dst))
 		p = append(p, 0, proto, byte(n>>8), byte(n))
 		got := PseudoSum(src, dst, proto, n)
 		if got%0xffff != uint32(naiveSum(p))%0xffff {
@@ -234,11 +234,11 @@ func TestC09BadSource(t *testing.T) {
 		a    Addr
 		want bool
 	}{
-		{Addr{}, true}, {Addr{0, 1, 2, 3}, true}, {Addr{1, 0, 0, 0}, false},
-		{Addr{126, 255, 255, 255}, false}, {Loopback, true}, {Addr{127, 255, 255, 255}, true},
-		{Addr{128, 0, 0, 1}, false}, {hostA, false}, {Addr{10, 0, 0, 255}, false},
-		{Addr{223, 255, 255, 255}, false}, {Addr{224, 0, 0, 1}, true}, {Addr{239, 255, 255, 255}, true},
-		{Addr{240, 0, 0, 1}, true}, {Addr{255, 255, 255, 254}, true}, {Broadcast, true},
+		{Any, true}, {AddrOf(0, 1, 2, 3), true}, {AddrOf(1, 0, 0, 0), false},
+		{AddrOf(126, 255, 255, 255), false}, {Loopback, true}, {AddrOf(127, 255, 255, 255), true},
+		{AddrOf(128, 0, 0, 1), false}, {hostA, false}, {AddrOf(10, 0, 0, 255), false},
+		{AddrOf(223, 255, 255, 255), false}, {AddrOf(224, 0, 0, 1), true}, {AddrOf(239, 255, 255, 255), true},
+		{AddrOf(240, 0, 0, 1), true}, {AddrOf(255, 255, 255, 254), true}, {Broadcast, true},
 	} {
 		if got := BadSource(c.a); got != c.want {
 			t.Errorf("BadSource(%v) = %v", c.a, got)

@@ -63,7 +63,7 @@ type ICMP struct {
 func (m *ICMP) MTU() int { return int(uint16(m.Rest)) }
 
 // Gateway returns the router that an ICMPRedirect names.
-func (m *ICMP) Gateway() Addr { return AddrFrom(m.Rest) }
+func (m *ICMP) Gateway() Addr { return Addr(m.Rest) }
 
 // ParseICMP reads the message p into m, whose Body is a part of p. It verifies
 // the checksum and no more: types are the caller's switch.
@@ -129,7 +129,7 @@ func PutICMPError(b *pkt.Buf, typ, code uint8, info uint32, quote []byte) {
 // RFC 1122 section 3.2.2. A loopback source defines one: this host. It is BadSource
 // that keeps such datagrams from coming in by a link.
 func MayError(h *Header, payload []byte, broadcast bool) bool {
-	if broadcast || h.FragOff != 0 || h.Src[0] == 0 || h.Src[0] >= 224 || h.Dst[0] >= 224 {
+	if broadcast || h.FragOff != 0 || h.Src>>24 == 0 || h.Src>>29 == 7 || h.Dst>>29 == 7 {
 		return false
 	}
 	if h.Proto != ProtoICMP {
@@ -178,8 +178,8 @@ func ParseQuote(p []byte, q *Quote) Drop {
 	q.DF = flags&flagDF != 0
 	q.HeaderLen = uint8(hlen)
 	q.Proto = p[9]
-	q.Src = Addr(p[12:16])
-	q.Dst = Addr(p[16:20])
+	q.Src = AddrAt(p[12:16])
+	q.Dst = AddrAt(p[16:20])
 	q.Payload = p[hlen:]
 	w := pkt.BigEndian.Uint64(q.Payload)
 	q.SrcPort = uint16(w >> 48)

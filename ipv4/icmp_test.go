@@ -118,11 +118,11 @@ func TestC26NeverAnErrorAboutTheseDatagrams(t *testing.T) {
 		{"a later fragment", with(udp, func(h *Header) { h.FragOff = 8 }), make([]byte, 8), false, false},
 		{"a link broadcast", udp, make([]byte, 8), true, false},
 		{"limited broadcast", with(udp, func(h *Header) { h.Dst = Broadcast }), nil, false, false},
-		{"multicast", with(udp, func(h *Header) { h.Dst = Addr{224, 0, 0, 1} }), nil, false, false},
-		{"class E", with(udp, func(h *Header) { h.Dst = Addr{250, 0, 0, 1} }), nil, false, false},
+		{"multicast", with(udp, func(h *Header) { h.Dst = AddrOf(224, 0, 0, 1) }), nil, false, false},
+		{"class E", with(udp, func(h *Header) { h.Dst = AddrOf(250, 0, 0, 1) }), nil, false, false},
 		{"from 0.0.0.0", with(udp, func(h *Header) { h.Src = Any }), nil, false, false},
 		{"from the loopback net", with(udp, func(h *Header) { h.Src = Loopback }), nil, false, true},
-		{"from a multicast address", with(udp, func(h *Header) { h.Src = Addr{224, 0, 0, 5} }), nil, false, false},
+		{"from a multicast address", with(udp, func(h *Header) { h.Src = AddrOf(224, 0, 0, 5) }), nil, false, false},
 		{"from the broadcast address", with(udp, func(h *Header) { h.Src = Broadcast }), nil, false, false},
 		{"an empty ICMP message", icmp, nil, false, false},
 	} {
@@ -244,7 +244,7 @@ func TestICMPSecondWord(t *testing.T) {
 	if got := (&ICMP{Rest: 0xffff05dc}).MTU(); got != 1500 {
 		t.Errorf("MTU %d", got)
 	}
-	if got := (&ICMP{Rest: hostB.Uint32()}).Gateway(); got != hostB {
+	if got := (&ICMP{Rest: uint32(hostB)}).Gateway(); got != hostB {
 		t.Errorf("gateway %v", got)
 	}
 }
@@ -269,7 +269,7 @@ func TestICMPDoesNotAllocate(t *testing.T) {
 func FuzzICMP(f *testing.F) {
 	f.Add(message(ICMPEcho, 0, 1, []byte("data")))
 	f.Add(message(ICMPUnreachable, UnreachFragNeeded, 1400, packet(Header{Src: hostA, Dst: hostB, Proto: ProtoTCP}, make([]byte, 8))))
-	f.Add(message(ICMPRedirect, 1, hostB.Uint32(), packet(Header{Src: hostA, Options: []byte{1, 1, 1, 1}}, make([]byte, 20))))
+	f.Add(message(ICMPRedirect, 1, uint32(hostB), packet(Header{Src: hostA, Options: []byte{1, 1, 1, 1}}, make([]byte, 20))))
 	f.Add([]byte{3, 3, 252, 252, 0, 0, 0, 0, 0x4f})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if len(p) >= 4 {

@@ -28,7 +28,7 @@ func (s *IDs) Seed(a, b uint64) { s.key = [2]uint64{a, b} }
 
 // Next returns the identification for the next datagram from src to dst.
 func (s *IDs) Next(src, dst Addr, proto uint8) uint16 {
-	hi, lo := bits.Mul64(uint64(src.Uint32())<<32^uint64(dst.Uint32())^s.key[0],
+	hi, lo := bits.Mul64(uint64(src)<<32^uint64(dst)^s.key[0],
 		(uint64(proto)<<1|1)*0x9e3779b97f4a7c15^s.key[1])
 	x := hi ^ lo
 	x = (x ^ x>>32) * 0x9e3779b97f4a7c15

@@ -6,7 +6,7 @@ func TestC13IDsDoNotRepeatPerFlow(t *testing.T) {
 	var s IDs
 	s.Seed(1, 2)
 	seen := make([]bool, 65536)
-	other := Addr{198, 18, 0, 3}
+	other := AddrOf(198, 18, 0, 3)
 	for i := 0; i < 65536; i++ {
 		id := s.Next(hostA, hostB, ProtoUDP)
 		if seen[id] {
@@ -19,7 +19,7 @@ func TestC13IDsDoNotRepeatPerFlow(t *testing.T) {
 	last := map[uint16]int{}
 	for i := 0; i < 200000; i++ {
 		if i%5 != 0 {
-			other[3] = byte(i)
+			other = other&^255 | Addr(i)
 			s.Next(hostA, other, ProtoICMP)
 			continue
 		}
@@ -37,12 +37,12 @@ func TestC13IDsOfOthersSayNothing(t *testing.T) {
 	b.Seed(1, 3)
 	same, equal := 0, 0
 	for i := 0; i < 256; i++ {
-		x := a.Next(hostA, Addr{198, 18, 1, byte(i)}, ProtoUDP)
-		y := a.Next(hostA, Addr{198, 18, 2, byte(i)}, ProtoUDP)
+		x := a.Next(hostA, AddrOf(198, 18, 1, byte(i)), ProtoUDP)
+		y := a.Next(hostA, AddrOf(198, 18, 2, byte(i)), ProtoUDP)
 		if d := y - x; d < 4 {
 			same++
 		}
-		if b.Next(hostA, Addr{198, 18, 1, byte(i)}, ProtoUDP) == x {
+		if b.Next(hostA, AddrOf(198, 18, 1, byte(i)), ProtoUDP) == x {
 			equal++
 		}
 	}

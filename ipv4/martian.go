@@ -8,4 +8,4 @@ package ipv4
 // address that is invalid by the rules of this section." RFC 1122 section
 // 3.2.1.3. Its other rules, directed broadcasts and our own addresses, need the
 // interfaces and are the stack's.
-func BadSource(a Addr) bool { return a[0] == 0 || a[0] == 127 || a[0] >= 224 }
+func BadSource(a Addr) bool { return a>>24 == 0 || a.IsLoopback() || a>>29 == 7 }

@@ -35,9 +35,9 @@ func (a *ARP) Parse(b []byte) bool {
 	h := pkt.BigEndian.Uint64(b)
 	a.Op = uint16(h)
 	a.SHA = MAC(b[8:14])
-	a.SPA = ipv4.Addr(b[14:18])
+	a.SPA = ipv4.AddrAt(b[14:18])
 	a.THA = MAC(b[18:24])
-	a.TPA = ipv4.Addr(b[24:28])
+	a.TPA = ipv4.AddrAt(b[24:28])
 	// A group address can't be a sender's (RFC 1812 section 3.3.2 says so for
 	// routers: an entry for it would turn unicast into broadcast).
 	return h&^0xffff == arpHead && (a.Op == ARPRequest || a.Op == ARPReply) && !a.SHA.IsMulticast()
@@ -48,7 +48,7 @@ func (a *ARP) Put(b []byte) {
 	_ = b[ARPLen-1]
 	pkt.BigEndian.PutUint64(b, arpHead|uint64(a.Op))
 	copy(b[8:14], a.SHA[:])
-	copy(b[14:18], a.SPA[:])
+	a.SPA.Put(b[14:18])
 	copy(b[18:24], a.THA[:])
-	copy(b[24:28], a.TPA[:])
+	a.TPA.Put(b[24:28])
 }

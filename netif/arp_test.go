@@ -50,7 +50,7 @@ func TestC02ARPFieldsAreChecked(t *testing.T) {
 }
 
 func TestARPPutIsParsesInverse(t *testing.T) {
-	a := ARP{ARPReply, MAC{2, 1}, MAC{2, 2}, ipv4.Addr{198, 18, 0, 1}, ipv4.Addr{198, 19, 0, 1}}
+	a := ARP{ARPReply, MAC{2, 1}, MAC{2, 2}, ipv4.AddrOf(198, 18, 0, 1), ipv4.AddrOf(198, 19, 0, 1)}
 	b := bytes.Repeat([]byte{0xaa}, ARPLen)
 	a.Put(b)
 	var r ARP

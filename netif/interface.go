@@ -60,22 +60,21 @@ type noCompare [0]func()
 //
 //go:noinline
 func (a *Address) Contains(b ipv4.Addr) bool {
-	return (b.Uint32()^a.Peer.Uint32())&a.Mask.Uint32() == 0
+	return (b^a.Peer)&a.Mask == 0
 }
 
 // Bits returns the length of a's prefix.
-func (a *Address) Bits() uint8 { return uint8(bits.LeadingZeros32(^a.Mask.Uint32())) }
+func (a *Address) Bits() uint8 { return uint8(bits.LeadingZeros32(^uint32(a.Mask))) }
 
 // DirectedBroadcast returns the address with a's prefix and all other bits set,
 // 0.0.0.0 if there are fewer than two of them (RFC 3021).
 //
 //go:noinline
 func DirectedBroadcast(a, mask ipv4.Addr) ipv4.Addr {
-	host := ^mask.Uint32()
-	if host <= 1 {
-		return ipv4.Addr{}
+	if ^mask <= 1 {
+		return ipv4.Any
 	}
-	return ipv4.AddrFrom(a.Uint32() | host)
+	return a | ^mask
 }
 
 // Stats are an interface's counters, named as in rtnetlink's rtnl_link_stats64.
@@ -144,7 +143,7 @@ func (i *Interface) IsUp() bool { return i.Flags&IFF_UP != 0 }
 // loopback interface all of a prefix are.
 func (i *Interface) IsLocal(a ipv4.Addr) bool {
 	for x := i.Addrs; x != nil; x = x.Next {
-		if x.Local == a || i.Flags&IFF_LOOPBACK != 0 && x.Contains(a) && !x.Contains(ipv4.Addr{}) {
+		if x.Local == a || i.Flags&IFF_LOOPBACK != 0 && x.Contains(a) && !x.Contains(ipv4.Any) {
 			return true
 		}
 	}

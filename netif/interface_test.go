@@ -12,10 +12,10 @@ func testInterface() *Interface {
 		Flags: IFF_UP | IFF_BROADCAST,
 		HW:    selfMAC,
 		Addrs: chain(
-			&Address{Local: self, Peer: self, Mask: ipv4.Mask(24), Broadcast: ipv4.Addr{198, 18, 0, 255}},
-			&Address{Local: ipv4.Addr{198, 19, 1, 1}, Peer: ipv4.Addr{198, 19, 1, 1}, Mask: ipv4.Mask(30)},
-			&Address{Local: ipv4.Addr{198, 19, 2, 1}, Peer: ipv4.Addr{198, 19, 2, 1}, Mask: ipv4.Mask(31)},
-			&Address{Local: ipv4.Addr{198, 18, 0, 9}, Peer: ipv4.Addr{198, 18, 0, 9}, Mask: ipv4.Mask(24), Secondary: true},
+			&Address{Local: self, Peer: self, Mask: ipv4.Mask(24), Broadcast: ipv4.AddrOf(198, 18, 0, 255)},
+			&Address{Local: ipv4.AddrOf(198, 19, 1, 1), Peer: ipv4.AddrOf(198, 19, 1, 1), Mask: ipv4.Mask(30)},
+			&Address{Local: ipv4.AddrOf(198, 19, 2, 1), Peer: ipv4.AddrOf(198, 19, 2, 1), Mask: ipv4.Mask(31)},
+			&Address{Local: ipv4.AddrOf(198, 18, 0, 9), Peer: ipv4.AddrOf(198, 18, 0, 9), Mask: ipv4.Mask(24), Secondary: true},
 		),
 	}
 }
@@ -35,12 +35,12 @@ func TestC10AddressesOfAnInterface(t *testing.T) {
 		local, broadcast bool
 	}{
 		{self, true, false},
-		{ipv4.Addr{198, 18, 0, 9}, true, false},
-		{ipv4.Addr{198, 18, 0, 2}, false, false},
-		{ipv4.Addr{198, 18, 0, 255}, false, true},
-		{ipv4.Addr{198, 19, 1, 3}, false, true}, // though not set
-		{ipv4.Addr{198, 19, 1, 0}, false, false},
-		{ipv4.Addr{198, 19, 2, 0}, false, false}, // RFC 3021
+		{ipv4.AddrOf(198, 18, 0, 9), true, false},
+		{ipv4.AddrOf(198, 18, 0, 2), false, false},
+		{ipv4.AddrOf(198, 18, 0, 255), false, true},
+		{ipv4.AddrOf(198, 19, 1, 3), false, true}, // though not set
+		{ipv4.AddrOf(198, 19, 1, 0), false, false},
+		{ipv4.AddrOf(198, 19, 2, 0), false, false}, // RFC 3021
 		{ipv4.Broadcast, false, true},
 		{ipv4.Any, false, false},
 		{ipv4.Loopback, false, false},
@@ -57,7 +57,7 @@ func TestC10WholeLoopbackNetworkIsLocal(t *testing.T) {
 		t.Error("local without an address")
 	}
 	lo.Addrs = &Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8)}
-	for _, a := range []ipv4.Addr{{127, 0, 0, 1}, {127, 1, 2, 3}} {
+	for _, a := range []ipv4.Addr{ipv4.AddrOf(127, 0, 0, 1), ipv4.AddrOf(127, 1, 2, 3)} {
 		if !lo.IsLocal(a) {
 			t.Errorf("%v is not local", a)
 		}
@@ -71,9 +71,9 @@ func TestC22SourceSharesThePrefix(t *testing.T) {
 	i := testInterface()
 	for _, c := range []struct{ hop, src ipv4.Addr }{
 		{peer, self},
-		{ipv4.Addr{198, 19, 1, 2}, ipv4.Addr{198, 19, 1, 1}},
-		{ipv4.Addr{198, 19, 2, 0}, ipv4.Addr{198, 19, 2, 1}},
-		{ipv4.Addr{198, 18, 77, 1}, self},
+		{ipv4.AddrOf(198, 19, 1, 2), ipv4.AddrOf(198, 19, 1, 1)},
+		{ipv4.AddrOf(198, 19, 2, 0), ipv4.AddrOf(198, 19, 2, 1)},
+		{ipv4.AddrOf(198, 18, 77, 1), self},
 	} {
 		if src := i.Source(c.hop); src != c.src {
 			t.Errorf("to %v from %v, want %v", c.hop, src, c.src)

@@ -99,11 +99,11 @@ type Neighbours struct {
 
 const hashBits = 3 * feature.Profile // 1, 8 or 64 lists
 
-// bucket returns the list that a belongs to.
-func (t *Neighbours) bucket(a ipv4.Addr) **Neighbour {
-	// Neighbours differ in their last bits, the host number.
-	return &t.buckets[(a[3]^a[2])&(1<<hashBits-1)]
-}
+// hash returns the number of the list that a belongs to. Neighbours differ in their last
+// bits, the host number.
+func hash(a ipv4.Addr) int { return int((a ^ a>>8) & (1<<hashBits - 1)) }
+
+func (t *Neighbours) bucket(a ipv4.Addr) **Neighbour { return &t.buckets[hash(a)] }
 
 // Seed makes the random times depend on seed.
 func (t *Neighbours) Seed(seed uint64) { t.rand = seed }
@@ -177,7 +177,7 @@ func (t *Neighbours) Next(n *Neighbour) *Neighbour {
 		if n.next != nil {
 			return n.next
 		}
-		b = int((n.Addr[3]^n.Addr[2])&(1<<hashBits-1)) + 1
+		b = hash(n.Addr) + 1
 	}
 	for ; b < len(t.buckets); b++ {
 		if t.buckets[b] != nil {

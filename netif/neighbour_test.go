@@ -19,8 +19,8 @@ type neighTest struct {
 }
 
 var (
-	peer    = ipv4.Addr{198, 18, 0, 2}
-	self    = ipv4.Addr{198, 18, 0, 1}
+	peer    = ipv4.AddrOf(198, 18, 0, 2)
+	self    = ipv4.AddrOf(198, 18, 0, 1)
 	peerMAC = MAC{2, 0, 0, 0, 0, 2}
 	other   = MAC{2, 0, 0, 0, 0, 3}
 	selfMAC = MAC{2, 0, 0, 0, 0, 1}
@@ -85,7 +85,7 @@ func (n *neighTest) state(a ipv4.Addr, s State) *neighTest {
 func (n *neighTest) hears(op uint16, from MAC, forMe bool) int {
 	a := ARP{Op: op, SHA: from, SPA: peer, TPA: self}
 	if !forMe {
-		a.TPA = ipv4.Addr{198, 18, 0, 77}
+		a.TPA = ipv4.AddrOf(198, 18, 0, 77)
 	}
 	if e := n.tab.Input(n.now, &a, forMe); e != nil {
 		return len(e.Take())
@@ -242,7 +242,7 @@ func TestConfirmationSavesTheProbe(t *testing.T) {
 		t.Error("the delay timer still runs")
 	}
 	// Nothing confirms what does not answer.
-	x := n.tab.Lookup(n.now, ipv4.Addr{198, 18, 0, 9})
+	x := n.tab.Lookup(n.now, ipv4.AddrOf(198, 18, 0, 9))
 	x.Confirm(n.now)
 	if x.State != StateNone {
 		t.Errorf("an unknown address is in state %#x", x.State)
@@ -289,7 +289,7 @@ func TestDeadlineIsTheEarliest(t *testing.T) {
 	n := newNeighTest(t)
 	n.send(peer)
 	n.want("broadcast")
-	n.at(0.4).send(ipv4.Addr{198, 18, 0, 3})
+	n.at(0.4).send(ipv4.AddrOf(198, 18, 0, 3))
 	n.want("broadcast")
 	if n.next != 1001*pkt.Second {
 		t.Errorf("next at %v", n.next)
@@ -331,7 +331,7 @@ func TestPermanentEntriesStay(t *testing.T) {
 func (n *neighTest) flood(k int) {
 	for i := range k {
 		n.now += pkt.Millisecond
-		n.tab.Input(n.now, &ARP{Op: ARPRequest, SHA: other, SPA: ipv4.AddrFrom(0xc6130000 + uint32(i)), TPA: self}, true)
+		n.tab.Input(n.now, &ARP{Op: ARPRequest, SHA: other, SPA: ipv4.Addr(0xc6130000 + uint32(i)), TPA: self}, true)
 	}
 }
 
@@ -363,7 +363,7 @@ func TestTableIsBounded(t *testing.T) {
 func TestFullTableOfLiveEntriesRefuses(t *testing.T) {
 	n := newNeighTest(t)
 	for k := range maxNeighbours() {
-		n.send(ipv4.AddrFrom(0xc6130000 + uint32(k)))
+		n.send(ipv4.Addr(0xc6130000 + uint32(k)))
 	}
 	if e := n.tab.Lookup(n.now, peer); e != nil {
 		t.Error("pushed out an entry that is being resolved")
@@ -400,7 +400,7 @@ func (n *neighTest) runOut() {
 func TestEvictsTheLeastRecentlyUsed(t *testing.T) {
 	n := newNeighTest(t)
 	n.flood(maxNeighbours())
-	first := ipv4.AddrFrom(0xc6130000)
+	first := ipv4.Addr(0xc6130000)
 	n.at(10)
 	n.tab.Find(first).Output(n.now)
 	n.tab.Find(first).Confirm(n.now)
@@ -409,7 +409,7 @@ func TestEvictsTheLeastRecentlyUsed(t *testing.T) {
 	if n.tab.Find(first) == nil {
 		t.Error("evicted an entry used after the others")
 	}
-	if n.tab.Find(ipv4.AddrFrom(0xc6130001)) != nil {
+	if n.tab.Find(ipv4.Addr(0xc6130001)) != nil {
 		t.Error("the entry not used for longest is still there")
 	}
 }
@@ -433,7 +433,7 @@ func FuzzNeighbours(f *testing.F) {
 		asked := map[ipv4.Addr]Time{}
 		held := 0
 		for _, c := range in {
-			a := ipv4.AddrFrom(0xc6120000 + uint32(c>>4))
+			a := ipv4.Addr(0xc6120000 + uint32(c>>4))
 			switch c & 15 {
 			case 0, 1, 2, 3:
 				e := n.tab.Lookup(n.now, a)

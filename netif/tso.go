@@ -90,7 +90,7 @@ func (c *Cutter) Next(to *Buf) bool {
 	}
 	pkt.BigEndian.PutUint16(t[16:], 0)
 	hlen := len(t) - n
-	acc := ipv4.PseudoSum(ipv4.Addr(p[12:16]), ipv4.Addr(p[16:20]), ipv4.ProtoTCP, len(t))
+	acc := ipv4.PseudoSum(ipv4.AddrAt(p[12:16]), ipv4.AddrAt(p[16:20]), ipv4.ProtoTCP, len(t))
 	acc = pkt.Sum(acc, t[:hlen])
 	if feature.FastSum {
 		acc += pkt.CopySum(t[hlen:], c.data[:n])

@@ -88,7 +88,7 @@ func TestCompleteComputesTheChecksum(t *testing.T) {
 	for _, n := range []int{0, 1, 1460} {
 		b, _ := super(t, n, 0, 5, nil)
 		p := b.Bytes()[14:]
-		pkt.BigEndian.PutUint16(p[36:], ^pkt.Checksum(ipv4.PseudoSum(ipv4.Addr(p[12:16]), ipv4.Addr(p[16:20]), ipv4.ProtoTCP, 20+n)))
+		pkt.BigEndian.PutUint16(p[36:], ^pkt.Checksum(ipv4.PseudoSum(ipv4.AddrAt(p[12:16]), ipv4.AddrAt(p[16:20]), ipv4.ProtoTCP, 20+n)))
 		Complete(b)
 		verify(t, b.Bytes())
 		if Summed(b) != SumFull {

@@ -89,7 +89,7 @@ func (b *Bonsai) Setup(set Setup) error {
 		{stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "lo", Flags: netif.IFF_UP}},
 		{stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "eth0", Flags: netif.IFF_UP}},
 		{stack.SIOCADDRT, &stack.Rtentry{
-			Dst: stack.SockaddrIn(ipv4.Addr{}), Genmask: stack.SockaddrIn(ipv4.Addr{}),
+			Dst: stack.SockaddrIn(ipv4.Any), Genmask: stack.SockaddrIn(ipv4.Any),
 			Gateway: stack.SockaddrIn(gw), Flags: route.RTF_UP | route.RTF_GATEWAY,
 		}},
 		{stack.SIOCSARP, &stack.Arpreq{PA: stack.SockaddrIn(gw), HA: hw, Flags: stack.ATF_COM | stack.ATF_PERM, Dev: "eth0"}},
@@ -182,9 +182,9 @@ func (b *Bonsai) sysctl(cfg *stack.Config, s Sysctl) error {
 
 func addr4(a netip.Addr) ipv4.Addr {
 	if !a.Is4() {
-		return ipv4.Addr{}
+		return ipv4.Any
 	}
-	return ipv4.Addr(a.As4())
+	return ipv4.AddrFrom4(a.As4())
 }
 
 func endpoint4(a netip.AddrPort) ipv4.Endpoint {
@@ -192,7 +192,7 @@ func endpoint4(a netip.AddrPort) ipv4.Endpoint {
 }
 
 func addrPort(e ipv4.Endpoint) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4(e.Addr), e.Port)
+	return netip.AddrPortFrom(netip.AddrFrom4(e.Addr.As4()), e.Port)
 }
 
 // bonsaiDevice is the interface's device.

@@ -59,7 +59,7 @@ func maxRoutes() int {
 // Route is one entry. The table owns its entries: nobody changes a Route after
 // Add, so that a flow may keep the pointer and ask Gen whether it still counts.
 type Route struct {
-	net, mask uint32 // of Dst, so that Lookup compares two words
+	mask ipv4.Addr // of Dst
 
 	Gateway ipv4.Addr   // next hop; 0.0.0.0: the destination is on the link
 	Src     ipv4.Addr   // preferred source; 0.0.0.0: the interface chooses
@@ -126,9 +126,8 @@ func (t *Table) Lookup(dst ipv4.Addr) *Route { return t.LookupOn(dst, 0, ScopeUn
 // through none, whose scope is at least scope: ScopeLink finds what is on the link
 // only.
 func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
-	d := dst.Uint32()
 	for e := t.first; e != nil; e = e.next {
-		if d&e.mask == e.net && e.Scope >= scope && (ifindex == 0 || ifindex == e.Ifindex || e.Ifindex == 0) {
+		if dst&e.mask == e.Dst.Addr && e.Scope >= scope && (ifindex == 0 || ifindex == e.Ifindex || e.Ifindex == 0) {
 			return &e.Route
 		}
 	}
@@ -140,9 +139,8 @@ func (t *Table) LookupOn(dst ipv4.Addr, ifindex int32, scope uint8) *Route {
 // in Linux. It returns EEXIST when the same route is there already, ENOBUFS
 // when the table is full.
 func (t *Table) Add(r *Route) errno.Errno {
-	r.mask = ipv4.Mask(r.Dst.Bits).Uint32()
-	r.net = r.Dst.Addr.Uint32() & r.mask
-	r.Dst.Addr = ipv4.AddrFrom(r.net)
+	r.mask = ipv4.Mask(r.Dst.Bits)
+	r.Dst.Addr &= r.mask
 	if t.n >= maxRoutes() && !(feature.Redirect && t.makeRoom()) {
 		return errno.ENOBUFS
 	}

@@ -164,7 +164,7 @@ func TestDelInterfaceAndSource(t *testing.T) {
 func TestTableIsBounded(t *testing.T) {
 	var tab Table
 	for k := range maxRoutes() {
-		r := Route{Dst: ipv4.Prefix{Addr: ipv4.AddrFrom(0xc6120000 + uint32(k)), Bits: 32}, Ifindex: 2}
+		r := Route{Dst: ipv4.Prefix{Addr: ipv4.Addr(0xc6120000 + uint32(k)), Bits: 32}, Ifindex: 2}
 		if k%2 == 1 {
 			r.Flags = RTF_DYNAMIC
 		}
@@ -177,7 +177,7 @@ func TestTableIsBounded(t *testing.T) {
 		room = maxRoutes() / 2
 	}
 	for k := range room + 1 {
-		r := Route{Dst: ipv4.Prefix{Addr: ipv4.AddrFrom(0xc6130000 + uint32(k)), Bits: 32}, Ifindex: 2}
+		r := Route{Dst: ipv4.Prefix{Addr: ipv4.Addr(0xc6130000 + uint32(k)), Bits: 32}, Ifindex: 2}
 		e := tab.Add(&r)
 		if (e == errno.ENOBUFS) != (k == room) {
 			t.Fatal(k, e)
@@ -192,7 +192,7 @@ func TestRedirectsGoWithTheirGateway(t *testing.T) {
 	var tab Table
 	add(t, &tab, "0.0.0.0/0", "198.18.0.2", 0, ProtoBoot, 2)
 	for k, gw := range []string{"198.18.0.2", "198.18.0.3"} {
-		r := Route{Dst: ipv4.Prefix{Addr: ipv4.Addr{198, 19, 0, byte(k)}, Bits: 32}, Gateway: addr(gw), Flags: RTF_DYNAMIC, Expire: 9, Ifindex: 2}
+		r := Route{Dst: ipv4.Prefix{Addr: ipv4.AddrOf(198, 19, 0, byte(k)), Bits: 32}, Gateway: addr(gw), Flags: RTF_DYNAMIC, Expire: 9, Ifindex: 2}
 		tab.Add(&r)
 	}
 	if next := tab.Expire(8, addr("198.18.0.2")); next != 9 {
@@ -210,7 +210,7 @@ func TestLookupAgainstModel(t *testing.T) {
 		var tab Table
 		var all []Route
 		for range rnd.IntN(min(maxRoutes(), 64)) {
-			p := ipv4.Prefix{Addr: ipv4.AddrFrom(0xc6120000 | rnd.Uint32N(1<<17)), Bits: uint8(rnd.IntN(33))}
+			p := ipv4.Prefix{Addr: ipv4.Addr(0xc6120000 | rnd.Uint32N(1<<17)), Bits: uint8(rnd.IntN(33))}
 			r := Route{Dst: p.Masked(), Metric: rnd.Uint32N(3), Ifindex: int32(len(all) + 2), Scope: uint8(ScopeUniverse + 253*rnd.IntN(2))}
 			if tab.Add(&r) == 0 {
 				all = append(all, r)
@@ -226,7 +226,7 @@ func TestLookupAgainstModel(t *testing.T) {
 			}
 		}
 		for range 50 {
-			dst := ipv4.AddrFrom(0xc6120000 | rnd.Uint32N(1<<17))
+			dst := ipv4.Addr(0xc6120000 | rnd.Uint32N(1<<17))
 			for _, scope := range []uint8{ScopeUniverse, ScopeLink} {
 				var want *Route
 				for k := range all {
@@ -261,6 +261,6 @@ func BenchmarkLookup(b *testing.B) {
 	add(b, &tab, "0.0.0.0/0", "198.18.0.1", 0, ProtoBoot, 2)
 	add(b, &tab, "198.18.0.0/24", "", 0, ProtoKernel, 2)
 	for b.Loop() {
-		tab.Lookup(ipv4.Addr{198, 19, 0, 1})
+		tab.Lookup(ipv4.AddrOf(198, 19, 0, 1))
 	}
 }

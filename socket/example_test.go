@@ -16,10 +16,10 @@ func Example() {
 	s := socket.New(stack.Config{}, wall.New())
 	defer s.Close()
 	s.Attach("eth0", dev)
-	s.Ioctl(stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 2})})
+	s.Ioctl(stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 2))})
 	s.Ioctl(stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "eth0", Flags: netif.IFF_UP | netif.IFF_RUNNING})
 
-	c, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 1}, Port: 7}, s.Now()+1e9)
+	c, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 1), Port: 7}, s.Now()+1e9)
 	if err != nil {
 		println(err.Error())
 		return

@@ -247,12 +247,12 @@ func TestLeaderOfTheWrongDevice(t *testing.T) {
 		if _, err := p.s[0].Attach("eth1", near); err != nil {
 			t.Fatal(err)
 		}
-		a := ipv4.Addr{198, 18, 1, 1}
+		a := ipv4.AddrOf(198, 18, 1, 1)
 		p.s[0].Ioctl(stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth1", Addr: stack.SockaddrIn(a)})
 		p.s[0].Ioctl(stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "eth1", Flags: netif.IFF_UP})
 		s := New(stack.Config{}, p.clock)
 		defer s.Close()
-		up(t, s, far, ipv4.Addr{198, 18, 1, 2})
+		up(t, s, far, ipv4.AddrOf(198, 18, 1, 2))
 		u, _ := p.s[0].OpenPacket(ipv4.Endpoint{Port: 7}, 0)
 		v, _ := s.OpenPacket(ipv4.Endpoint{}, 0)
 		for range 20 {

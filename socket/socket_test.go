@@ -52,7 +52,7 @@ func (c *countingClock) Timer(f func()) func(Time) {
 	}
 }
 
-var addrs = [2]ipv4.Addr{{198, 18, 0, 1}, {198, 18, 0, 2}}
+var addrs = [2]ipv4.Addr{ipv4.AddrOf(198, 18, 0, 1), ipv4.AddrOf(198, 18, 0, 2)}
 
 // bubble runs f with a pair of stacks.
 func bubble(t *testing.T, cfg stack.Config, f func(p *pair)) {
@@ -415,15 +415,15 @@ func TestConnectErrors(t *testing.T) {
 		there := ipv4.Endpoint{Addr: addrs[1], Port: 9}
 		_, err := p.s[0].Dial(ipv4.Endpoint{}, there, 0)
 		p.is("no listener", err, errno.ECONNREFUSED)
-		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 9}, 0)
+		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 1, 1), Port: 9}, 0)
 		p.is("no route", err, errno.ENETUNREACH)
-		_, err = p.s[0].Dial(ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 9}}, there, 0)
+		_, err = p.s[0].Dial(ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 9)}, there, 0)
 		p.is("not our address", err, errno.EADDRNOTAVAIL)
-		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 255}, Port: 9}, 0)
+		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 255), Port: 9}, 0)
 		p.is("broadcast", err, errno.ENETUNREACH)
 		_, err = p.s[0].Dial(ipv4.Endpoint{}, there, -1)
 		p.is("no time", err, ErrDeadline)
-		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 3}, Port: 9}, 0)
+		_, err = p.s[0].Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 3), Port: 9}, 0)
 		p.is("no neighbour", err, errno.EHOSTUNREACH)
 
 		c := p.connect()
@@ -573,7 +573,7 @@ func TestRawEcho(t *testing.T) {
 		sum := pkt.Checksum(pkt.Sum(0, echo))
 		echo[2], echo[3] = byte(sum>>8), byte(sum)
 		start := time.Now()
-		_, err = r.WriteTo(echo, ipv4.Addr{})
+		_, err = r.WriteTo(echo, ipv4.Any)
 		p.is("write", err, 0)
 		var m Meta
 		buf := make([]byte, 100)
@@ -909,7 +909,7 @@ func TestDeviceThatFailsTakesItsInterfaceDown(t *testing.T) {
 		req uint32
 		arg *stack.Ifreq
 	}{
-		{stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}},
+		{stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 1))}},
 		{stack.SIOCSIFFLAGS, &stack.Ifreq{Name: "eth0", Flags: netif.IFF_UP}},
 	} {
 		if err := s.Ioctl(c.req, c.arg); err != nil {
@@ -918,7 +918,7 @@ func TestDeviceThatFailsTakesItsInterfaceDown(t *testing.T) {
 	}
 	failed := make(chan error)
 	go func() {
-		_, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}, 0)
+		_, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 80}, 0)
 		failed <- err
 	}()
 	for n := 0; n == 0; { // until it has sent its SYN
@@ -929,7 +929,7 @@ func TestDeviceThatFailsTakesItsInterfaceDown(t *testing.T) {
 	if err := <-failed; err != errno.ENETDOWN {
 		t.Errorf("dial: %v", err)
 	}
-	if _, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}, 0); err != errno.ENETUNREACH {
+	if _, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 80}, 0); err != errno.ENETUNREACH {
 		t.Errorf("dial again: %v", err)
 	}
 }

@@ -67,7 +67,7 @@ func TestDatagramsAllocateNothing(t *testing.T) {
 	var m udp.Meta
 	round := func() {
 		for range 4 {
-			if _, e := a.SendTo(d.now, p, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 53}); e != 0 {
+			if _, e := a.SendTo(d.now, p, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 53}); e != 0 {
 				t.Fatal(e)
 			}
 		}
@@ -78,7 +78,7 @@ func TestDatagramsAllocateNothing(t *testing.T) {
 			}
 		}
 	}
-	a.SendTo(d.now, p, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 53})
+	a.SendTo(d.now, p, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 53})
 	d.run()
 	b.RecvFrom(p, &m)
 	round()

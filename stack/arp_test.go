@@ -31,7 +31,7 @@ func TestC02AnswersRequestsForOwnAddresses(t *testing.T) {
 
 func TestC02NeverAnswersForOthers(t *testing.T) {
 	h := newHost(t, 1)
-	for _, a := range []ipv4.Addr{a0(2), a0(9), a0(0), a0(255), far, ipv4.Any, ipv4.Broadcast, ipv4.AllHosts, ipv4.Loopback, {127, 9, 9, 9}} {
+	for _, a := range []ipv4.Addr{a0(2), a0(9), a0(0), a0(255), far, ipv4.Any, ipv4.Broadcast, ipv4.AllHosts, ipv4.Loopback, ipv4.AddrOf(127, 9, 9, 9)} {
 		h.recvARP(1, mac(7), a0(7), a)
 	}
 	h.recvARP(1, mac(7), ipv4.Any, a0(9)) // somebody else's probe
@@ -53,7 +53,7 @@ func TestC02DropsBadARP(t *testing.T) {
 	h.recvOn(eth0, good[:14+27])
 	h.recvARP(1, netif.MAC{3, 0, 0, 0, 0, 1}, a0(7), a0(1)) // a group as sender
 	// Nobody has these addresses.
-	for _, a := range []ipv4.Addr{{127, 0, 0, 2}, {224, 0, 0, 5}, ipv4.Broadcast, {0, 0, 0, 1}, {250, 1, 1, 1}} {
+	for _, a := range []ipv4.Addr{ipv4.AddrOf(127, 0, 0, 2), ipv4.AddrOf(224, 0, 0, 5), ipv4.Broadcast, ipv4.AddrOf(0, 0, 0, 1), ipv4.AddrOf(250, 1, 1, 1)} {
 		h.recvARP(1, mac(7), a, a0(1))
 	}
 	h.drops(ipv4.DropARPBad, 7)

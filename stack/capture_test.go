@@ -31,7 +31,7 @@ func TestCaptureSeesBothDirections(t *testing.T) {
 	}
 	c := new(Conn)
 	c.Init(p.s[0])
-	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}); err != nil {
+	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 80}); err != nil {
 		t.Fatal(err)
 	}
 	for end := p.now + pkt.Second/2; p.step(end); {

@@ -72,11 +72,11 @@ func samePrefix(a, b *netif.Address) bool { return a.Mask == b.Mask && a.Contain
 // connect adds the route to the network of address a, or deletes it.
 func (s *Stack) connect(i *netif.Interface, a *netif.Address, add bool) {
 	s.routes.Touch()
-	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || a.Contains(ipv4.Addr{}) {
+	if !i.IsUp() || a.Secondary || i.Flags&netif.IFF_LOOPBACK != 0 || a.Contains(ipv4.Any) {
 		return
 	}
 	var r route.Route
-	r.Dst = ipv4.Prefix{Addr: ipv4.AddrFrom(a.Peer.Uint32() & a.Mask.Uint32()), Bits: a.Bits()}
+	r.Dst = ipv4.Prefix{Addr: a.Peer & a.Mask, Bits: a.Bits()}
 	r.Src = a.Local
 	r.Ifindex = i.Index
 	r.Scope = route.ScopeLink

@@ -53,14 +53,14 @@ func TestC56LocalAddressByRouteOrByTheCaller(t *testing.T) {
 		want          ipv4.Addr
 		err           error
 	}{
-		{ep(ipv4.Addr{}, 0), ep(a0(2), 80), a0(1), nil},
-		{ep(ipv4.Addr{}, 0), ep(a1(2), 80), a1(1), nil},
+		{ep(ipv4.Any, 0), ep(a0(2), 80), a0(1), nil},
+		{ep(ipv4.Any, 0), ep(a1(2), 80), a1(1), nil},
 		{ep(a0(1), 0), ep(a1(2), 80), a0(1), nil}, // weak end system: ours, on whatever interface
 		{ep(a0(1), 5000), ep(a0(2), 80), a0(1), nil},
-		{ep(a0(9), 0), ep(a0(2), 80), ipv4.Addr{}, errno.EADDRNOTAVAIL},
-		{ep(a0(1), 5000), ep(a0(2), 80), ipv4.Addr{}, errno.EADDRINUSE}, // the pair exists
-		{ep(ipv4.Addr{}, 0), ep(far, 80), ipv4.Addr{}, errno.ENETUNREACH},
-		{ep(ipv4.Addr{}, 0), ep(a0(2), 0), ipv4.Addr{}, errno.EADDRNOTAVAIL},
+		{ep(a0(9), 0), ep(a0(2), 80), ipv4.Any, errno.EADDRNOTAVAIL},
+		{ep(a0(1), 5000), ep(a0(2), 80), ipv4.Any, errno.EADDRINUSE}, // the pair exists
+		{ep(ipv4.Any, 0), ep(far, 80), ipv4.Any, errno.ENETUNREACH},
+		{ep(ipv4.Any, 0), ep(a0(2), 0), ipv4.Any, errno.EADDRNOTAVAIL},
 	} {
 		x := new(Conn)
 		x.Init(h.s)
@@ -70,7 +70,7 @@ func TestC56LocalAddressByRouteOrByTheCaller(t *testing.T) {
 		}
 		h.poll()
 		if err == nil {
-			if src := ipv4.Addr(h.sent[0].f[26:30]); src != c.want {
+			if src := ipv4.AddrAt(h.sent[0].f[26:30]); src != c.want {
 				t.Errorf("from %v to %v: the SYN comes from %v", c.local, c.remote, src)
 			}
 			if err := h.s.Connect(h.now, x, c.local, c.remote); err != errno.EISCONN {
@@ -85,7 +85,7 @@ func TestC56LocalAddressIsFixedForTheConnection(t *testing.T) {
 	p := newPair(t, Config{}, 1500, pkt.Millisecond)
 	a, b := p.connect(80)
 	local := a.Local()
-	p.s[0].Ioctl(SIOCSIFADDR, &Ifreq{Name: "eth0", Addr: SockaddrIn(ipv4.Addr{198, 18, 0, 77})})
+	p.s[0].Ioctl(SIOCSIFADDR, &Ifreq{Name: "eth0", Addr: SockaddrIn(ipv4.AddrOf(198, 18, 0, 77))})
 	if a.Local() != local || b.Remote() != local {
 		t.Errorf("%v -> %v", local, a.Local())
 	}
@@ -93,7 +93,7 @@ func TestC56LocalAddressIsFixedForTheConnection(t *testing.T) {
 
 func TestC58EphemeralPorts(t *testing.T) {
 	p := lonely(t, Config{PortMin: 50000, PortMax: 50099, MaxConns: 1000})
-	remote := ep(ipv4.Addr{198, 18, 0, 2}, 80)
+	remote := ep(ipv4.AddrOf(198, 18, 0, 2), 80)
 	var ports []uint16
 	for range 100 {
 		c := p.newConn(0)
@@ -106,7 +106,7 @@ func TestC58EphemeralPorts(t *testing.T) {
 		t.Errorf("the 101st of 100: %v", err)
 	}
 	// Another destination has all of them again.
-	if err := p.s[0].Connect(p.now, p.newConn(0), ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 81)); err != nil {
+	if err := p.s[0].Connect(p.now, p.newConn(0), ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 81)); err != nil {
 		t.Error(err)
 	}
 	if slices.IsSorted(ports) {
@@ -123,9 +123,9 @@ func TestC58PortsDifferByDestinationAndSecret(t *testing.T) {
 	for seed := range 50 {
 		p := lonely(t, Config{})
 		p.s[0] = New(Config{Seed: uint64(seed + 100)})
-		up(t, p.s[0], p.w[0], ipv4.Addr{198, 18, 0, 1})
+		up(t, p.s[0], p.w[0], ipv4.AddrOf(198, 18, 0, 1))
 		c := p.newConn(0)
-		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 80)); err != nil {
 			t.Fatal(err)
 		}
 		if port := c.Local().Port; port < 49152 {
@@ -140,9 +140,9 @@ func TestC58PortsDifferByDestinationAndSecret(t *testing.T) {
 
 func TestC58ListenersPortIsNotTaken(t *testing.T) {
 	p := newPair(t, Config{PortMin: 50000, PortMax: 50001}, 1500, pkt.Millisecond)
-	p.listen(0, ep(ipv4.Addr{}, 50000), 1)
+	p.listen(0, ep(ipv4.Any, 50000), 1)
 	c := p.newConn(0)
-	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil || c.Local().Port != 50001 {
+	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 80)); err != nil || c.Local().Port != 50001 {
 		t.Errorf("%v, %v", c.Local(), err)
 	}
 }
@@ -152,7 +152,7 @@ func TestC58ListenersPortIsNotTaken(t *testing.T) {
 func (p *pair) resolve() {
 	p.t.Helper()
 	c := p.newConn(0)
-	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 9)); err != nil {
+	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 9)); err != nil {
 		p.t.Fatal(err)
 	}
 	p.run(100*pkt.Millisecond, nil)
@@ -160,12 +160,12 @@ func (p *pair) resolve() {
 
 func TestC53BacklogIsBounded(t *testing.T) {
 	p := newPair(t, Config{}, 1500, pkt.Millisecond)
-	l := p.listen(1, ep(ipv4.Addr{}, 80), 2)
+	l := p.listen(1, ep(ipv4.Any, 80), 2)
 	p.resolve()
 	var cs []*Conn
 	for range 5 {
 		c := p.newConn(0)
-		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 80)); err != nil {
 			t.Fatal(err)
 		}
 		cs = append(cs, c)
@@ -204,11 +204,11 @@ func TestC53BacklogIsBounded(t *testing.T) {
 func TestC53AcceptQueueIsOfTheBacklogAndOne(t *testing.T) {
 	for backlog, want := range map[int]int{0: 1, 1: 2, 4: 5, -1: 8} {
 		p := newPair(t, Config{}, 1500, pkt.Millisecond)
-		l := p.listen(1, ep(ipv4.Addr{}, 80), backlog)
+		l := p.listen(1, ep(ipv4.Any, 80), backlog)
 		p.resolve()
 		for range 8 {
 			c := p.newConn(0)
-			if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+			if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 80)); err != nil {
 				t.Fatal(err)
 			}
 			c.Write([]byte("x"))
@@ -230,12 +230,12 @@ func TestC53AcceptQueueIsOfTheBacklogAndOne(t *testing.T) {
 // Handshakes that go on at once all count, and listen(2) may change the bound at any time.
 func TestC53AcceptQueueIsBoundedWhateverIsHalfOpen(t *testing.T) {
 	p := newPair(t, Config{}, 1500, 100*pkt.Millisecond)
-	l := p.listen(1, ep(ipv4.Addr{}, 80), 4)
+	l := p.listen(1, ep(ipv4.Any, 80), 4)
 	p.resolve()
 	dial := func(n int) {
 		for range n {
 			c := p.newConn(0)
-			if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+			if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 80)); err != nil {
 				t.Fatal(err)
 			}
 			c.Write([]byte("x"))
@@ -251,7 +251,7 @@ func TestC53AcceptQueueIsBoundedWhateverIsHalfOpen(t *testing.T) {
 	if err := p.s[1].Listen(l, l.Local(), 1); err != nil || l.backlog != 1 {
 		t.Errorf("listen again: %v, a backlog of %d", err, l.backlog)
 	}
-	if err := p.s[1].Listen(l, ep(ipv4.Addr{}, 81), 1); err != errno.EINVAL {
+	if err := p.s[1].Listen(l, ep(ipv4.Any, 81), 1); err != errno.EINVAL {
 		t.Errorf("listen again elsewhere: %v", err)
 	}
 	for n := 0; n < 5; n++ {
@@ -267,7 +267,7 @@ func TestC53AcceptQueueIsBoundedWhateverIsHalfOpen(t *testing.T) {
 		}
 	}
 	l.Close(p.now)
-	if err := p.s[1].Listen(l, ep(ipv4.Addr{}, 81), 2); err != nil || l.half != 0 {
+	if err := p.s[1].Listen(l, ep(ipv4.Any, 81), 2); err != nil || l.half != 0 {
 		t.Errorf("a new life: %v, %d half open", err, l.half)
 	}
 }
@@ -282,7 +282,7 @@ func TestInitOfAConnectionInUse(t *testing.T) {
 		"reset":      func(p *pair, c *Conn) { c.Abort() },
 		"being opened": func(p *pair, c *Conn) {
 			c.Init(p.s[0])
-			p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 81))
+			p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 81))
 		},
 	} {
 		p := newPair(t, Config{}, 1500, pkt.Millisecond)
@@ -316,8 +316,8 @@ func TestInitOfAConnectionInUse(t *testing.T) {
 		if peer != nil && (peer.State() != tcp.Closed || p.s[0].tcp.n != 2) {
 			t.Errorf("%s: the peer is in %s, %d connections", name, peer.State(), p.s[0].tcp.n)
 		}
-		l := p.listen(1, ep(ipv4.Addr{}, 82), 1)
-		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 82)); err != nil {
+		l := p.listen(1, ep(ipv4.Any, 82), 1)
+		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 82)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		p.run(pkt.Second, nil)
@@ -329,20 +329,20 @@ func TestInitOfAConnectionInUse(t *testing.T) {
 
 func TestC53OneListenerDoesNotDisturbAnother(t *testing.T) {
 	p := newPair(t, Config{}, 1500, pkt.Millisecond)
-	a := p.listen(1, ep(ipv4.Addr{198, 18, 0, 2}, 80), 5)
-	other := p.listen(1, ep(ipv4.Addr{127, 0, 0, 1}, 80), 5) // same port, another address
-	b := p.listen(1, ep(ipv4.Addr{}, 81), 5)
-	for _, e := range []ipv4.Endpoint{ep(ipv4.Addr{}, 80), ep(ipv4.Addr{198, 18, 0, 2}, 80), ep(ipv4.Addr{198, 18, 0, 2}, 81), ep(ipv4.Addr{}, 81)} {
+	a := p.listen(1, ep(ipv4.AddrOf(198, 18, 0, 2), 80), 5)
+	other := p.listen(1, ep(ipv4.AddrOf(127, 0, 0, 1), 80), 5) // same port, another address
+	b := p.listen(1, ep(ipv4.Any, 81), 5)
+	for _, e := range []ipv4.Endpoint{ep(ipv4.Any, 80), ep(ipv4.AddrOf(198, 18, 0, 2), 80), ep(ipv4.AddrOf(198, 18, 0, 2), 81), ep(ipv4.Any, 81)} {
 		if err := p.s[1].Listen(new(Listener), e, 1); err != errno.EADDRINUSE {
 			t.Errorf("a second one on %v: %v", e, err)
 		}
 	}
-	if err := p.s[1].Listen(new(Listener), ep(ipv4.Addr{198, 18, 0, 99}, 90), 1); err != errno.EADDRNOTAVAIL {
+	if err := p.s[1].Listen(new(Listener), ep(ipv4.AddrOf(198, 18, 0, 99), 90), 1); err != errno.EADDRNOTAVAIL {
 		t.Errorf("on an address that is not ours: %v", err)
 	}
 	connect := func(port uint16) *Conn {
 		c := p.newConn(0)
-		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, port)); err != nil {
+		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), port)); err != nil {
 			t.Fatal(err)
 		}
 		p.run(100*pkt.Millisecond, nil)
@@ -369,7 +369,7 @@ func TestC53OneListenerDoesNotDisturbAnother(t *testing.T) {
 func TestC60ClosedPortRefuses(t *testing.T) {
 	p := newPair(t, Config{}, 1500, pkt.Millisecond)
 	c := p.newConn(0)
-	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 9)); err != nil {
+	if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 9)); err != nil {
 		t.Fatal(err)
 	}
 	p.run(pkt.Second, func() bool { return c.State() == tcp.Closed })
@@ -380,12 +380,12 @@ func TestC60ClosedPortRefuses(t *testing.T) {
 
 func TestC77OrphansAreBounded(t *testing.T) {
 	p := newPair(t, Config{MaxConns: 16, MaxOrphans: 3}, 1500, pkt.Millisecond)
-	l := p.listen(1, ep(ipv4.Addr{}, 80), 16)
+	l := p.listen(1, ep(ipv4.Any, 80), 16)
 	p.resolve()
 	var cs []*Conn
 	for range 6 {
 		c := p.newConn(0)
-		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 0, 2}, 80)); err != nil {
+		if err := p.s[0].Connect(p.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 0, 2), 80)); err != nil {
 			t.Fatal(err)
 		}
 		cs = append(cs, c)
@@ -435,7 +435,7 @@ func TestConnectToItself(t *testing.T) {
 	// Simultaneous open with oneself, as Linux has it.
 	p := newPair(t, Config{}, 1500, pkt.Millisecond)
 	c := p.newConn(0)
-	me := ep(ipv4.Addr{198, 18, 0, 1}, 5555)
+	me := ep(ipv4.AddrOf(198, 18, 0, 1), 5555)
 	if err := p.s[0].Connect(p.now, c, me, me); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func newDuo(t testing.TB, cfg Config, mtu int) *duo {
 	for i := range d.s {
 		cfg.Seed = uint64(i + 1)
 		d.s[i] = New(cfg)
-		up(t, d.s[i], d.x[i], ipv4.Addr{198, 18, 0, byte(i + 1)})
+		up(t, d.s[i], d.x[i], ipv4.AddrOf(198, 18, 0, byte(i+1)))
 	}
 	return d
 }
@@ -107,7 +107,7 @@ func (d *duo) listen(t testing.TB, port uint16, backlog int) *Listener {
 // connect opens c to the listener.
 func (d *duo) connect(t testing.TB, c *Conn, l *Listener) *Conn {
 	c.Init(d.s[0])
-	if err := d.s[0].Connect(d.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: l.Local().Port}); err != nil {
+	if err := d.s[0].Connect(d.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: l.Local().Port}); err != nil {
 		t.Fatal(err)
 	}
 	d.run()

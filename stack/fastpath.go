@@ -29,8 +29,8 @@ func (s *Stack) predicted(ifc *netif.Interface, frames []*netif.Buf) int {
 		return 0
 	}
 	n += netif.EthernetHeaderLen
-	src := ipv4.Endpoint{Addr: ipv4.Addr(f[26:30]), Port: pkt.BigEndian.Uint16(f[headers:])}
-	dst := ipv4.Endpoint{Addr: ipv4.Addr(f[30:34]), Port: pkt.BigEndian.Uint16(f[headers+2:])}
+	src := ipv4.Endpoint{Addr: ipv4.AddrAt(f[26:30]), Port: pkt.BigEndian.Uint16(f[headers:])}
+	dst := ipv4.Endpoint{Addr: ipv4.AddrAt(f[30:34]), Port: pkt.BigEndian.Uint16(f[headers+2:])}
 	c := s.tcp.hit
 	if c == nil || c.Local() != dst || c.Remote() != src {
 		c = s.tcp.lookup(dst, src)

@@ -13,7 +13,7 @@ import (
 // and no Buf is that large.
 func TestBoundToLoopbackSendsWhatABufHolds(t *testing.T) {
 	s := New(Config{Seed: 1})
-	up(t, s, &idleDevice{mtu: 1500, hw: testHW}, ipv4.Addr{198, 18, 0, 1})
+	up(t, s, &idleDevice{mtu: 1500, hw: testHW}, ipv4.AddrOf(198, 18, 0, 1))
 	var u UDP
 	if err := s.OpenUDP(&u, ipv4.Endpoint{Port: 53}); err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func TestBoundToLoopbackSendsWhatABufHolds(t *testing.T) {
 		t.Fatal(e)
 	}
 	for _, n := range []int{100, 1472, 1473, 20000, 65507} {
-		u.SendTo(pkt.Second, make([]byte, n), ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 10}, Port: 53})
+		u.SendTo(pkt.Second, make([]byte, n), ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 10), Port: 53})
 		s.Poll(pkt.Second)
 	}
 }

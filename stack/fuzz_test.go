@@ -209,7 +209,7 @@ func fuzzEngine(t *testing.T, in []byte) *fuzzRun {
 		up(t, z.s, &z.peer, fuzzAddr)
 	}
 	z.s.Ioctl(SIOCADDRT, &Rtentry{
-		Dst: SockaddrIn(ipv4.Any), Genmask: SockaddrIn(ipv4.Any), Gateway: SockaddrIn(ipv4.Addr{198, 18, 0, 2}),
+		Dst: SockaddrIn(ipv4.Any), Genmask: SockaddrIn(ipv4.Any), Gateway: SockaddrIn(ipv4.AddrOf(198, 18, 0, 2)),
 		Flags: route.RTF_UP | route.RTF_GATEWAY,
 	})
 	defer func() {
@@ -395,20 +395,20 @@ func patternDiffers(p []byte, seq uint32) int {
 
 func (z *fuzzRun) conn(b byte) *Conn { return z.slots[int(b)%len(z.slots)] }
 
-var fuzzAddr = ipv4.Addr{198, 18, 0, 1}
+var fuzzAddr = ipv4.AddrOf(198, 18, 0, 1)
 
 func (z *fuzzRun) connect(slot, to byte) {
 	c := new(Conn)
 	c.Init(z.s)
-	dst := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2 + to&3}, Port: 80}
+	dst := ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2+to&3), Port: 80}
 	var src ipv4.Endpoint
 	switch to & 15 {
 	case 8: // ourselves
 		dst.Addr = fuzzAddr
 	case 9: // nobody answers
-		dst.Addr[3] = 200
+		dst.Addr = dst.Addr&^255 | 200
 	case 10: // no route
-		dst.Addr = ipv4.Addr{198, 19, 0, 1}
+		dst.Addr = ipv4.AddrOf(198, 19, 0, 1)
 	case 11:
 		dst.Addr = ipv4.Loopback
 	case 12:
@@ -480,11 +480,11 @@ func (z *fuzzRun) datagramSockets(op byte) {
 			z.k.udps = append(z.k.udps, u)
 		}
 		if how&2 != 0 {
-			u.Connect(z.now, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2 + how>>6}, Port: 99})
+			u.Connect(z.now, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2+how>>6), Port: 99})
 		}
 	case opUDPSend:
 		to, n := z.byte(), z.word()
-		dst := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, to}, Port: 99}
+		dst := ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, to), Port: 99}
 		if to == 1 {
 			dst.Port = 53
 		}
@@ -521,7 +521,7 @@ func (z *fuzzRun) datagramSockets(op byte) {
 			var m udp.Meta
 			z.raw.RecvFrom(make([]byte, 100), &m)
 		default:
-			z.raw.SendTo(z.now, z.take(int(how)), ipv4.Addr{198, 18, 0, how >> 4})
+			z.raw.SendTo(z.now, z.take(int(how)), ipv4.AddrOf(198, 18, 0, how>>4))
 		}
 	}
 }
@@ -535,12 +535,12 @@ func (z *fuzzRun) misc(how byte) {
 		s.Ioctl(SIOCSIFHWADDR, &Ifreq{Name: "eth0", Addr: sa})
 	case 1:
 		if feature.ACD {
-			s.ProbeAddress(z.now, 2, ipv4.Addr{198, 18, 0, how >> 3})
+			s.ProbeAddress(z.now, 2, ipv4.AddrOf(198, 18, 0, how>>3))
 		}
 	case 2: // many neighbours
 		if u := z.udps[0]; u != nil {
 			for i := range byte(80) {
-				u.SendTo(z.now, []byte{i}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, how>>3 + i}, Port: 9})
+				u.SendTo(z.now, []byte{i}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, how>>3+i), Port: 9})
 			}
 		}
 	case 3: // many pieces out of order, and then many ACKs of nothing
@@ -590,7 +590,7 @@ func (z *fuzzRun) ioctl(op byte) {
 	if how&0xc0 == 0xc0 {
 		name = "lo"
 	}
-	addr := ipv4.Addr{198, 18, how >> 4 & 1, z.byte()}
+	addr := ipv4.AddrOf(198, 18, how>>4&1, z.byte())
 	switch op {
 	case opIoctlLink:
 		switch how & 7 {
@@ -606,14 +606,14 @@ func (z *fuzzRun) ioctl(op byte) {
 	case opIoctlAddr:
 		req := []uint32{SIOCSIFADDR, SIOCSIFNETMASK, SIOCSIFBRDADDR, SIOCSIFDSTADDR}[how&3]
 		if req == SIOCSIFNETMASK {
-			addr = ipv4.Mask(addr[3] % 33)
+			addr = ipv4.Mask(uint8(addr) % 33)
 		}
 		if how&8 != 0 {
 			addr, req = fuzzAddr, SIOCSIFADDR
 		}
 		s.Ioctl(req, &Ifreq{Name: name, Addr: SockaddrIn(addr)})
 	case opIoctlRoute:
-		r := Rtentry{Dst: SockaddrIn(ipv4.Addr{198, 19}), Genmask: SockaddrIn(ipv4.Mask(8 + how>>3&15)), Gateway: SockaddrIn(addr), Flags: route.RTF_UP | route.RTF_GATEWAY}
+		r := Rtentry{Dst: SockaddrIn(ipv4.AddrOf(198, 19, 0, 0)), Genmask: SockaddrIn(ipv4.Mask(8 + how>>3&15)), Gateway: SockaddrIn(addr), Flags: route.RTF_UP | route.RTF_GATEWAY}
 		if how&1 != 0 {
 			r.Flags |= route.RTF_MTU
 			r.MTU = uint64(z.word())
@@ -629,7 +629,7 @@ func (z *fuzzRun) ioctl(op byte) {
 		}
 	case opIoctlARP:
 		r := Arpreq{PA: SockaddrIn(addr), Dev: "eth0", Flags: ATF_COM}
-		r.HA = Sockaddr{Family: netif.ARPHRD_ETHER, Data: [14]byte{2, 0, 0, 0, 0, addr[3]}}
+		r.HA = Sockaddr{Family: netif.ARPHRD_ETHER, Data: [14]byte{2, 0, 0, 0, 0, byte(addr)}}
 		if how&4 != 0 {
 			r.Flags |= ATF_PERM
 		}

@@ -125,7 +125,7 @@ func (p *fuzzPeer) Recv([]*netif.Buf) (int, error) { select {} }
 func (p *fuzzPeer) MTU() int                       { return 1500 }
 func (p *fuzzPeer) HardwareAddr() netif.MAC        { return netif.MAC{2, 0, 0, 0, 0, 1} }
 func (p *fuzzPeer) Close() error                   { return nil }
-func (p *fuzzPeer) mac(a ipv4.Addr) (m netif.MAC)  { return netif.MAC{2, 0, 0, 0, 0, a[3]} }
+func (p *fuzzPeer) mac(a ipv4.Addr) (m netif.MAC)  { return netif.MAC{2, 0, 0, 0, 0, byte(a)} }
 func (f *fuzzFlow) is(local, remote ipv4.Endpoint) bool {
 	return f.local == local && f.remote == remote
 }
@@ -198,7 +198,7 @@ func (p *fuzzPeer) answer(how byte) bool {
 	body := b[netif.EthernetHeaderLen:]
 	if e.Type() == netif.EtherTypeARP {
 		var a netif.ARP
-		if a.Parse(body) && a.Op == netif.ARPRequest && a.TPA[3] < 100 {
+		if a.Parse(body) && a.Op == netif.ARPRequest && byte(a.TPA) < 100 {
 			p.sendARP(&netif.ARP{Op: netif.ARPReply, SHA: p.mac(a.TPA), SPA: a.TPA, THA: a.SHA, TPA: a.SPA})
 		}
 		return true
@@ -300,8 +300,8 @@ func (p *fuzzPeer) packet(src, dst ipv4.Addr, proto byte, payload []byte, frag u
 	binary.BigEndian.PutUint16(ip[4:], 77)
 	binary.BigEndian.PutUint16(ip[6:], frag)
 	ip[8], ip[9] = 64, proto
-	copy(ip[12:], src[:])
-	copy(ip[16:], dst[:])
+	src.Put(ip[12:])
+	dst.Put(ip[16:])
 	binary.BigEndian.PutUint16(ip[10:], pkt.Checksum(pkt.Sum(0, ip[:20])))
 	copy(ip[20:], payload)
 	p.input(f)
@@ -374,7 +374,7 @@ func (p *fuzzPeer) offload(how byte, data []byte) []byte {
 func (p *fuzzPeer) syn(b byte) {
 	f := &fuzzFlow{
 		local:  ipv4.Endpoint{Addr: fuzzAddr, Port: 80 + uint16(b>>7)},
-		remote: ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2 + b&3}, Port: 3000 + uint16(b>>2&15)},
+		remote: ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2+b&3), Port: 3000 + uint16(b>>2&15)},
 		ack:    5000,
 	}
 	if l := p.z.listener; l != nil {
@@ -384,10 +384,10 @@ func (p *fuzzPeer) syn(b byte) {
 }
 
 func (p *fuzzPeer) datagram(from, to byte, n int) {
-	src := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2 + from&3}, Port: 99}
+	src := ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2+from&3), Port: 99}
 	dst := ipv4.Endpoint{Addr: fuzzAddr, Port: 53 + uint16(to&3)}
 	if to&0x80 != 0 {
-		dst.Addr[3] = 255
+		dst.Addr |= 255
 	}
 	s := make([]byte, 8+n)
 	binary.BigEndian.PutUint16(s, src.Port)
@@ -411,7 +411,7 @@ func (p *fuzzPeer) fragment(how, off, size byte) {
 	if how&1 == 0 {
 		frag |= 0x2000
 	}
-	p.packet(ipv4.Addr{198, 18, 0, 2 + how>>6}, fuzzAddr, ipv4.ProtoUDP, d, frag)
+	p.packet(ipv4.AddrOf(198, 18, 0, 2+how>>6), fuzzAddr, ipv4.ProtoUDP, d, frag)
 }
 
 // icmpError sends an error about the stack's last packet.
@@ -425,17 +425,17 @@ func (p *fuzzPeer) icmpError(typ, code byte) {
 	if t == 3 && code&7 == 4 {
 		info = uint32(p.z.byte()) * 6
 	} else if t == 5 {
-		info = ipv4.Addr{198, 18, 0, code}.Uint32()
+		info = uint32(ipv4.AddrOf(198, 18, 0, code))
 	}
 	ipv4.PutICMPError(b, t, code&15, info, p.last)
-	p.packet(ipv4.Addr(p.last[16:20]), fuzzAddr, ipv4.ProtoICMP, b.Bytes(), 0)
+	p.packet(ipv4.AddrAt(p.last[16:20]), fuzzAddr, ipv4.ProtoICMP, b.Bytes(), 0)
 }
 
 func (p *fuzzPeer) echo(n int) {
 	b := make([]byte, 8+n)
 	b[0] = 8
 	ipv4.SetICMPChecksum(b)
-	p.packet(ipv4.Addr{198, 18, 0, 2}, fuzzAddr, ipv4.ProtoICMP, b, 0)
+	p.packet(ipv4.AddrOf(198, 18, 0, 2), fuzzAddr, ipv4.ProtoICMP, b, 0)
 }
 
 func (p *fuzzPeer) sendARP(a *netif.ARP) {
@@ -449,7 +449,7 @@ func (p *fuzzPeer) sendARP(a *netif.ARP) {
 
 // arp sends a request or an answer nobody asked for.
 func (p *fuzzPeer) arp(how, from byte) {
-	a := netif.ARP{Op: netif.ARPRequest, SPA: ipv4.Addr{198, 18, 0, from}, TPA: fuzzAddr, THA: netif.BroadcastMAC}
+	a := netif.ARP{Op: netif.ARPRequest, SPA: ipv4.AddrOf(198, 18, 0, from), TPA: fuzzAddr, THA: netif.BroadcastMAC}
 	a.SHA = p.mac(a.SPA)
 	if how&1 != 0 {
 		a.Op, a.THA = netif.ARPReply, p.HardwareAddr()
@@ -476,7 +476,7 @@ func (p *fuzzPeer) frame() {
 	} else if ip := f[14:]; len(ip) >= 20 {
 		ip[0] = 0x40 | ip[0]&15
 		if h := int(ip[0]&15) * 4; h <= len(ip) {
-			copy(ip[16:20], fuzzAddr[:])
+			fuzzAddr.Put(ip[16:])
 			ip[10], ip[11] = 0, 0
 			binary.BigEndian.PutUint16(ip[10:], pkt.Checksum(pkt.Sum(0, ip[:h])))
 		}

@@ -66,11 +66,11 @@ func (d *script) Send(bufs []*netif.Buf) error {
 func mac(n int) netif.MAC { return netif.MAC{2, 0, 0, 0, 0, byte(n)} }
 
 // a0 and a1 are addresses on eth0's and eth1's links.
-func a0(n byte) ipv4.Addr { return ipv4.Addr{198, 18, 0, n} }
-func a1(n byte) ipv4.Addr { return ipv4.Addr{198, 18, 1, n} }
+func a0(n byte) ipv4.Addr { return ipv4.AddrOf(198, 18, 0, n) }
+func a1(n byte) ipv4.Addr { return ipv4.AddrOf(198, 18, 1, n) }
 
 // far is behind routers.
-var far = ipv4.Addr{198, 19, 5, 5}
+var far = ipv4.AddrOf(198, 19, 5, 5)
 
 func ep(a ipv4.Addr, port uint16) ipv4.Endpoint { return ipv4.Endpoint{Addr: a, Port: port} }
 
@@ -94,10 +94,10 @@ func newHostMTU(t *testing.T, links, mtu int, cfg Config) *host {
 		if i, err := h.s.AddInterface(name, dev); err != nil || i != eth0+k {
 			t.Fatal(i, err)
 		}
-		h.address(name, ipv4.Addr{198, 18, byte(k), 1})
+		h.address(name, ipv4.AddrOf(198, 18, byte(k), 1))
 		h.flags(name, true)
 		for n := byte(2); n <= 4; n++ {
-			h.station(name, ipv4.Addr{198, 18, byte(k), n}, mac(10*k+int(n)))
+			h.station(name, ipv4.AddrOf(198, 18, byte(k), n), mac(10*k+int(n)))
 		}
 	}
 	h.poll()
@@ -389,8 +389,8 @@ func (p packet) bytes() []byte {
 	binary.BigEndian.PutUint16(b[4:], p.id)
 	binary.BigEndian.PutUint16(b[6:], p.frag)
 	b[8], b[9] = p.ttl, p.proto
-	copy(b[12:], p.src[:])
-	copy(b[16:], p.dst[:])
+	p.src.Put(b[12:])
+	p.dst.Put(b[16:])
 	copy(b[20:], p.opts)
 	for range p.pad {
 		b = append(b, 0x55)
@@ -419,8 +419,15 @@ func onesSum(sum uint32, p []byte) uint16 {
 	return ^uint16(sum)
 }
 
+func addrBytes(addrs ...ipv4.Addr) (b []byte) {
+	for _, a := range addrs {
+		b = binary.BigEndian.AppendUint32(b, uint32(a))
+	}
+	return b
+}
+
 func pseudo(src, dst ipv4.Addr, proto uint8, n int) (sum uint32) {
-	b := append(append(src[:], dst[:]...), 0, proto, byte(n>>8), byte(n))
+	b := append(addrBytes(src, dst), 0, proto, byte(n>>8), byte(n))
 	return uint32(^onesSum(0, b))
 }
 
@@ -467,7 +474,8 @@ func frame(dst, src netif.MAC, etherType uint16, p []byte) []byte {
 
 func arpFrame(dst netif.MAC, op uint16, sha netif.MAC, spa ipv4.Addr, tha netif.MAC, tpa ipv4.Addr) []byte {
 	b := []byte{0, 1, 8, 0, 6, 4, 0, byte(op)}
-	b = append(append(append(append(b, sha[:]...), spa[:]...), tha[:]...), tpa[:]...)
+	b = append(append(b, sha[:]...), addrBytes(spa)...)
+	b = append(append(b, tha[:]...), addrBytes(tpa)...)
 	return append(frame(dst, sha, netif.EtherTypeARP, b), make([]byte, 18)...) // to 60 bytes
 }
 
@@ -489,7 +497,7 @@ func (h *host) checkFrame(d *script, f []byte) {
 	own := func(a ipv4.Addr) bool {
 		for _, i := range h.s.ifaces {
 			for x := i.Addrs; x != nil; x = x.Next {
-				if x.Local == a && a[0] != 127 {
+				if x.Local == a && !a.IsLoopback() {
 					return true
 				}
 			}
@@ -501,7 +509,7 @@ func (h *host) checkFrame(d *script, f []byte) {
 		if len(p) != 28 || netif.MAC(p[8:]) != i.HW {
 			bad("ARP of %d bytes from %x", len(p), p[8:14])
 		}
-		if spa := ipv4.Addr(p[14:]); !own(spa) {
+		if spa := ipv4.AddrAt(p[14:]); !own(spa) {
 			bad("ARP from %v", spa)
 		}
 		return
@@ -514,11 +522,11 @@ func (h *host) checkFrame(d *script, f []byte) {
 	if onesSum(0, p[:n]) != 0 {
 		bad("header checksum")
 	}
-	src, dst := ipv4.Addr(p[12:]), ipv4.Addr(p[16:])
+	src, dst := ipv4.AddrAt(p[12:]), ipv4.AddrAt(p[16:])
 	if !own(src) && !src.IsAny() {
 		bad("source %v", src)
 	}
-	if dst[0] == 127 || dst[0] == 0 {
+	if dst.IsLoopback() || dst>>24 == 0 {
 		bad("destination %v", dst)
 	}
 	if p[8] != h.ttl {
@@ -568,13 +576,13 @@ func (h *host) text(x sent) string {
 	}
 	p := f[14:]
 	if binary.BigEndian.Uint16(f[12:]) == netif.EtherTypeARP {
-		spa, tpa := ipv4.Addr(p[14:]), ipv4.Addr(p[24:])
+		spa, tpa := ipv4.AddrAt(p[14:]), ipv4.AddrAt(p[24:])
 		if p[7] == 1 {
 			return fmt.Sprintf("%s arp who-has %v tell %v", to, tpa, spa)
 		}
 		return fmt.Sprintf("%s arp %v is-at %v, %v", to, spa, netif.MAC(p[8:]), tpa)
 	}
-	src, dst := ipv4.Addr(p[12:]), ipv4.Addr(p[16:])
+	src, dst := ipv4.AddrAt(p[12:]), ipv4.AddrAt(p[16:])
 	q := p[int(p[0]&15)*4:]
 	more := ""
 	if p[1] != 0 {

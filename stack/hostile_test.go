@@ -32,13 +32,13 @@ func TestC53SYNFloodIsBounded(t *testing.T) {
 		c.Init(h.s)
 		return c
 	}
-	if err := h.s.Listen(l, ep(ipv4.Addr{}, 80), backlog); err != nil {
+	if err := h.s.Listen(l, ep(ipv4.Any, 80), backlog); err != nil {
 		t.Fatal(err)
 	}
 	old, p := h.open(ep(a0(2), 443), floodOptions)
 	before := h.s.Usage()
 	for i := range uint32(flood) {
-		src := ep(ipv4.Addr{198, 19, byte(i >> 8), byte(i)}, uint16(1024+i))
+		src := ep(ipv4.AddrOf(198, 19, byte(i>>8), byte(i)), uint16(1024+i))
 		h.recv(tcpPacket(src, ep(a0(1), 80), i*7919, 0, tcp.SYN, floodOptions, ""))
 		if i%100 == 0 {
 			h.advance(pkt.Millisecond)

@@ -69,11 +69,11 @@ func SockaddrIn(a ipv4.Addr) (sa Sockaddr) {
 //go:noinline
 func (sa *Sockaddr) setIn(a ipv4.Addr) {
 	*sa = Sockaddr{Family: AF_INET}
-	copy(sa.Data[2:], a[:])
+	a.Put(sa.Data[2:6])
 }
 
 // In returns the IPv4 address in sa, which is only meaningful for AF_INET.
-func (sa *Sockaddr) In() ipv4.Addr { return ipv4.Addr(sa.Data[2:6]) }
+func (sa *Sockaddr) In() ipv4.Addr { return ipv4.AddrAt(sa.Data[2:6]) }
 
 // Ifreq mirrors C's struct ifreq: its union is laid out, one field for each
 // type that it can hold.
@@ -277,14 +277,14 @@ func (s *Stack) ioctlAddr(req uint32, arg any) errno.Errno {
 			return errno.EINVAL
 		}
 	case SIOCSIFNETMASK:
-		if !contiguous(addr.Uint32()) {
+		if !contiguous(addr) {
 			return errno.EINVAL
 		}
 	}
 	s.delAddr(i, a)
 	// A broadcast address that follows from the old mask follows from the new
 	// one; any other was the user's choice.
-	derived := a.Broadcast.Uint32() == a.Local.Uint32()|^a.Mask.Uint32()
+	derived := a.Broadcast == a.Local|^a.Mask
 	*field = addr
 	if derived && req == SIOCSIFNETMASK {
 		setBroadcast(i, a)
@@ -316,7 +316,7 @@ func (s *Stack) setAddr(i *netif.Interface, alias string, addr ipv4.Addr, old *n
 func assignable(a ipv4.Addr) bool { return !a.IsMulticast() && a != ipv4.Broadcast }
 
 // contiguous reports whether all ones of mask are in front.
-func contiguous(mask uint32) bool { return ^mask&(^mask+1) == 0 }
+func contiguous(mask ipv4.Addr) bool { return ^mask&(^mask+1) == 0 }
 
 // findAlias returns the address of interface i that has the given alias, or nil. A
 // port of 4.4BSD gives the address as well as the label; any other gives junk, so

@@ -143,10 +143,10 @@ func arpreq(req uint32, pa ipv4.Addr, hw netif.MAC, flags int32, dev string) *ca
 // The sequences are those that busybox makes.
 
 var (
-	bbAddr = ipv4.Addr{198, 18, 0, 1}
-	bbMask = ipv4.Addr{255, 255, 255, 128}
-	bbBrd  = ipv4.Addr{198, 18, 0, 127}
-	bbPeer = ipv4.Addr{198, 18, 0, 2}
+	bbAddr = ipv4.AddrOf(198, 18, 0, 1)
+	bbMask = ipv4.AddrOf(255, 255, 255, 128)
+	bbBrd  = ipv4.AddrOf(198, 18, 0, 127)
+	bbPeer = ipv4.AddrOf(198, 18, 0, 2)
 	bbHW   = netif.MAC{2, 0, 0, 0, 0, 2}
 )
 
@@ -188,8 +188,8 @@ func busyboxRoute(req uint32) []*call {
 	const up, gw, host = 1, 2, 4
 	return []*call{
 		rtentry(req, ipv4.Any, ipv4.Any, bbPeer, up|gw, 0, ""),
-		rtentry(req, ipv4.Addr{198, 19, 0, 0}, ipv4.Addr{255, 255, 0, 0}, bbPeer, up|gw, 3, ""),
-		rtentry(req, ipv4.Addr{198, 19, 7, 7}, ipv4.Any, ipv4.Any, up|host, 0, "eth0"),
+		rtentry(req, ipv4.AddrOf(198, 19, 0, 0), ipv4.AddrOf(255, 255, 0, 0), bbPeer, up|gw, 3, ""),
+		rtentry(req, ipv4.AddrOf(198, 19, 7, 7), ipv4.Any, ipv4.Any, up|host, 0, "eth0"),
 	}
 }
 

@@ -58,7 +58,7 @@ func checkConfig(t *testing.T, s *Stack) {
 			t.Fatalf("hardware address %v", i.HW)
 		}
 		for k, a := range addrs {
-			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || !contiguous(a.Mask.Uint32()) {
+			if a.Local.IsAny() || a.Local.IsMulticast() || a.Local == ipv4.Broadcast || !contiguous(a.Mask) {
 				t.Fatalf("address %+v", a)
 			}
 			if a.Secondary && k == 0 {

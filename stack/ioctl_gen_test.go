@@ -19,17 +19,17 @@ var (
 		"lo", "lo:1", "nodev", "nodev:1", "", ":1", "eth0:", "eth0:a:b", "eth0:sixteen..more",
 	}
 	genAddrs = []ipv4.Addr{
-		{198, 18, 0, 1}, {198, 18, 0, 1}, {198, 18, 0, 2}, {198, 18, 0, 5}, {198, 18, 1, 1}, {198, 18, 1, 2},
-		{198, 19, 7, 1}, {198, 19, 255, 254}, {198, 18, 0, 0}, {198, 18, 1, 0},
-		{10, 0, 0, 1}, {172, 16, 0, 1}, {0, 0, 0, 0}, {255, 255, 255, 255}, {224, 0, 0, 1}, {240, 0, 0, 1},
-		{0, 0, 0, 5},
+		ipv4.AddrOf(198, 18, 0, 1), ipv4.AddrOf(198, 18, 0, 1), ipv4.AddrOf(198, 18, 0, 2), ipv4.AddrOf(198, 18, 0, 5), ipv4.AddrOf(198, 18, 1, 1), ipv4.AddrOf(198, 18, 1, 2),
+		ipv4.AddrOf(198, 19, 7, 1), ipv4.AddrOf(198, 19, 255, 254), ipv4.AddrOf(198, 18, 0, 0), ipv4.AddrOf(198, 18, 1, 0),
+		ipv4.AddrOf(10, 0, 0, 1), ipv4.AddrOf(172, 16, 0, 1), ipv4.AddrOf(0, 0, 0, 0), ipv4.AddrOf(255, 255, 255, 255), ipv4.AddrOf(224, 0, 0, 1), ipv4.AddrOf(240, 0, 0, 1),
+		ipv4.AddrOf(0, 0, 0, 5),
 	}
 	// None of them can be an address above: of an address that is one host's and
 	// also a broadcast address, Linux believes what it heard first.
-	genBrds  = []ipv4.Addr{{198, 18, 0, 255}, {198, 18, 255, 255}, {198, 19, 255, 255}, {198, 18, 3, 255}, {0, 0, 0, 0}, {255, 255, 255, 255}}
+	genBrds  = []ipv4.Addr{ipv4.AddrOf(198, 18, 0, 255), ipv4.AddrOf(198, 18, 255, 255), ipv4.AddrOf(198, 19, 255, 255), ipv4.AddrOf(198, 18, 3, 255), ipv4.AddrOf(0, 0, 0, 0), ipv4.AddrOf(255, 255, 255, 255)}
 	genMasks = []ipv4.Addr{
-		{255, 255, 255, 0}, {255, 255, 255, 0}, {255, 255, 0, 0}, {255, 254, 0, 0}, {255, 255, 255, 252}, {255, 255, 255, 254},
-		{255, 255, 255, 255}, {0, 0, 0, 0}, {255, 0, 255, 0}, {0, 255, 255, 255}, {255, 255, 255, 128},
+		ipv4.AddrOf(255, 255, 255, 0), ipv4.AddrOf(255, 255, 255, 0), ipv4.AddrOf(255, 255, 0, 0), ipv4.AddrOf(255, 254, 0, 0), ipv4.AddrOf(255, 255, 255, 252), ipv4.AddrOf(255, 255, 255, 254),
+		ipv4.AddrOf(255, 255, 255, 255), ipv4.AddrOf(0, 0, 0, 0), ipv4.AddrOf(255, 0, 255, 0), ipv4.AddrOf(0, 255, 255, 255), ipv4.AddrOf(255, 255, 255, 128),
 	}
 	genFlags = []uint16{
 		netif.IFF_UP, netif.IFF_UP, netif.IFF_UP | netif.IFF_BROADCAST | netif.IFF_RUNNING | netif.IFF_MULTICAST,
@@ -66,7 +66,7 @@ func (w *twin) sockaddr(b []byte, a ipv4.Addr) {
 	} else {
 		binary.NativeEndian.PutUint16(b, uint16(w.rnd.IntN(4)))
 	}
-	copy(b[4:8], a[:])
+	a.Put(b[4:])
 }
 
 func (w *twin) ether(b []byte) {
@@ -109,11 +109,11 @@ func (w *twin) generate() *call {
 			w.sockaddr(u, pick(w, genMasks))
 		default:
 			a := pick(w, genAddrs)
-			if c.arg[0] == 'l' && a[0] != 0 && a[0] < 224 {
+			if c.arg[0] == 'l' && a>>24 != 0 && a>>29 != 7 {
 				// 127.0.0.0/8 for lo and for nothing else: a route in the main table
 				// hides a shorter prefix on lo from Linux, which has both tables in one
 				// trie.
-				a[0] = 127
+				a = a&0xffffff | 127<<24
 			}
 			w.sockaddr(u, a)
 		}
@@ -135,7 +135,7 @@ func (w *twin) generate() *call {
 		n.PutUint16(c.arg[56:], fl)
 		mask, dst := pick(w, genMasks), pick(w, genAddrs)
 		if w.often(90) {
-			dst = ipv4.AddrFrom(dst.Uint32() & mask.Uint32())
+			dst = dst & mask
 		}
 		if fl&route.RTF_GATEWAY != 0 && w.often(50) {
 			mask, dst = ipv4.Any, ipv4.Any

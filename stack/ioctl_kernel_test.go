@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -150,7 +151,7 @@ var deliberate = []struct {
 	{"of an address that two interfaces have, Linux takes the one that had it first, the stack the first interface", func(w *twin, c *call) bool {
 		n := 0
 		for _, i := range w.s.ifaces {
-			if c.req == SIOCADDRT && i.IsLocal(ipv4.Addr(c.arg[28:32])) {
+			if c.req == SIOCADDRT && i.IsLocal(ipv4.AddrAt(c.arg[28:32])) {
 				n++
 			}
 		}
@@ -158,11 +159,11 @@ var deliberate = []struct {
 	}, notMade},
 	{"255.255.255.255 is nobody's address (RFC 1122 section 3.2.1.3)", func(w *twin, c *call) bool {
 		return (c.req == SIOCSIFADDR || c.req == SIOCSIFDSTADDR) && c.arg[16] == AF_INET &&
-			ipv4.Addr(c.arg[20:24]) == ipv4.Broadcast && ioctlC(w.s, c.clone()) == errno.EINVAL
+			ipv4.AddrAt(c.arg[20:24]) == ipv4.Broadcast && ioctlC(w.s, c.clone()) == errno.EINVAL
 	}, errno.EINVAL},
 	{"neither a group of hosts nor we ourselves have an entry in the neighbour table", func(w *twin, c *call) bool {
 		return (c.req == SIOCSARP || c.req == SIOCDARP && decodeName(c.arg[52:]) == "") &&
-			!w.s.isUnicast(ipv4.Addr(c.arg[4:8])) && ioctlC(w.s, c.clone()) == errno.EINVAL
+			!w.s.isUnicast(ipv4.AddrAt(c.arg[4:8])) && ioctlC(w.s, c.clone()) == errno.EINVAL
 	}, errno.EINVAL},
 	{"the loopback interface has no neighbours", func(w *twin, c *call) bool {
 		return c.req == SIOCSARP && decodeName(c.arg[52:]) == "lo" && ioctlC(w.s, c.clone()) == errno.EINVAL
@@ -414,7 +415,7 @@ func (w *twin) routes() (k, s string) {
 			ks = append(ks, fmt.Sprint(f[1], "/", f[7], " via ", f[2], " dev ", f[0], " flags ", fl&^route.RTF_GATEWAY, " metric ", f[6]))
 		}
 	}
-	hex := func(a ipv4.Addr) string { return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(a[:])) }
+	hex := func(a ipv4.Addr) string { return fmt.Sprintf("%08X", bits.ReverseBytes32(uint32(a))) }
 	for k := range w.s.routes.Len() {
 		r := w.s.routes.At(k)
 		dev := "*"

@@ -47,10 +47,10 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 	if e.Dst.Family != AF_INET {
 		return errno.EAFNOSUPPORT
 	}
-	dst, mask := e.Dst.In().Uint32(), ^uint32(0)
+	dst, mask := e.Dst.In(), ipv4.Broadcast
 	if e.Flags&route.RTF_HOST == 0 {
 		// An application may forget the family if it means "all", only then.
-		mask = e.Genmask.In().Uint32()
+		mask = e.Genmask.In()
 		if e.Genmask.Family != AF_INET && (e.Genmask.Family != 0 || mask != 0) {
 			return errno.EAFNOSUPPORT
 		}
@@ -58,12 +58,12 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 			return errno.EINVAL
 		}
 	}
-	r.Dst = ipv4.Prefix{Addr: ipv4.AddrFrom(dst), Bits: uint8(bits.LeadingZeros32(^mask))}
+	r.Dst = ipv4.Prefix{Addr: dst, Bits: uint8(bits.LeadingZeros32(^uint32(mask)))}
 	if e.Metric != 0 {
 		r.Metric = uint32(int32(e.Metric) - 1)
 	}
 	r.Flags = route.RTF_UP
-	if mask == ^uint32(0) {
+	if mask == ipv4.Broadcast {
 		r.Flags |= route.RTF_HOST
 	}
 	if e.Flags&route.RTF_REJECT != 0 {
@@ -80,7 +80,7 @@ func (s *Stack) describeRoute(e *Rtentry, r *route.Route) errno.Errno {
 		}
 		r.Ifindex = i.Index
 		if alias != "" {
-			a := findAlias(i, alias, ipv4.Addr{})
+			a := findAlias(i, alias, ipv4.Any)
 			if a == nil {
 				return errno.ENODEV
 			}

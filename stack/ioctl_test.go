@@ -86,7 +86,7 @@ func (x *ioctlTest) addr(req uint32, name string) ipv4.Addr {
 	x.Helper()
 	c := ifreq(req, name)
 	x.do(c)
-	return ipv4.Addr(c.arg[20:24])
+	return ipv4.AddrAt(c.arg[20:24])
 }
 
 func (x *ioctlTest) wantAddr(req uint32, name string, want ipv4.Addr) *ioctlTest {
@@ -138,7 +138,7 @@ func TestBusyboxIfconfigShows(t *testing.T) {
 	x.do(busyboxIfconfig()...)
 	show := busyboxIfconfigShow()
 	x.do(show...)
-	if n := pkt.LittleEndian.Uint32(show[0].arg); n != ifreqLen || decodeName(show[0].aux) != "eth0" || ipv4.Addr(show[0].aux[20:24]) != bbAddr {
+	if n := pkt.LittleEndian.Uint32(show[0].arg); n != ifreqLen || decodeName(show[0].aux) != "eth0" || ipv4.AddrAt(show[0].aux[20:24]) != bbAddr {
 		t.Errorf("GIFCONF: %d bytes, %x", n, show[0].aux[:ifreqLen])
 	}
 	for k, want := range [][]byte{
@@ -171,7 +171,7 @@ func TestC22BusyboxRoute(t *testing.T) {
 	for _, c := range add {
 		x.fail(c, errno.EEXIST)
 	}
-	if r := x.routes.Lookup(ipv4.Addr{198, 19, 1, 1}); r.Metric != 2 {
+	if r := x.routes.Lookup(ipv4.AddrOf(198, 19, 1, 1)); r.Metric != 2 {
 		t.Errorf("metric %d, want 2: rt_metric is one more", r.Metric)
 	}
 	del := busyboxRoute(SIOCDELRT)
@@ -195,10 +195,10 @@ func TestBusyboxARP(t *testing.T) {
 func TestAddressGetsTheMaskOfItsClass(t *testing.T) {
 	// 198.18.0.0/15 has one class only; the others never leave this table.
 	for _, c := range []struct{ a, mask, brd ipv4.Addr }{
-		{ipv4.Addr{198, 18, 3, 4}, ipv4.Addr{255, 255, 255, 0}, ipv4.Addr{198, 18, 3, 255}},
-		{ipv4.Addr{172, 16, 3, 4}, ipv4.Addr{255, 255, 0, 0}, ipv4.Addr{172, 16, 255, 255}},
-		{ipv4.Addr{10, 2, 3, 4}, ipv4.Addr{255, 0, 0, 0}, ipv4.Addr{10, 255, 255, 255}},
-		{ipv4.Addr{240, 2, 3, 4}, ipv4.Addr{255, 255, 255, 255}, ipv4.Any},
+		{ipv4.AddrOf(198, 18, 3, 4), ipv4.AddrOf(255, 255, 255, 0), ipv4.AddrOf(198, 18, 3, 255)},
+		{ipv4.AddrOf(172, 16, 3, 4), ipv4.AddrOf(255, 255, 0, 0), ipv4.AddrOf(172, 16, 255, 255)},
+		{ipv4.AddrOf(10, 2, 3, 4), ipv4.AddrOf(255, 0, 0, 0), ipv4.AddrOf(10, 255, 255, 255)},
+		{ipv4.AddrOf(240, 2, 3, 4), ipv4.AddrOf(255, 255, 255, 255), ipv4.Any},
 	} {
 		newIoctlTest(t).do(ifreqAddr(SIOCSIFADDR, "eth0", c.a)).
 			wantAddr(SIOCGIFNETMASK, "eth0", c.mask).
@@ -209,8 +209,8 @@ func TestAddressGetsTheMaskOfItsClass(t *testing.T) {
 func TestNewMaskMovesADerivedBroadcastAddress(t *testing.T) {
 	x := newIoctlTest(t).do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFNETMASK, "eth0", bbMask))
 	x.wantAddr(SIOCGIFBRDADDR, "eth0", bbBrd)
-	mine := ipv4.Addr{198, 18, 0, 64}
-	x.do(ifreqAddr(SIOCSIFBRDADDR, "eth0", mine), ifreqAddr(SIOCSIFNETMASK, "eth0", ipv4.Addr{255, 255, 255, 0}))
+	mine := ipv4.AddrOf(198, 18, 0, 64)
+	x.do(ifreqAddr(SIOCSIFBRDADDR, "eth0", mine), ifreqAddr(SIOCSIFNETMASK, "eth0", ipv4.AddrOf(255, 255, 255, 0)))
 	x.wantAddr(SIOCGIFBRDADDR, "eth0", mine)
 }
 
@@ -229,12 +229,12 @@ func TestAddressZeroRemoves(t *testing.T) {
 func TestSameAddressTwiceIsRefused(t *testing.T) {
 	x := newIoctlTest(t).do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr)).fail(ifreqAddr(SIOCSIFADDR, "eth0:2", bbAddr), errno.EEXIST)
 	// Setting what is set already is nothing to do.
-	x.do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFBRDADDR, "eth0", ipv4.Addr{198, 18, 0, 255}), ifreqAddr(SIOCSIFDSTADDR, "eth0", bbAddr))
+	x.do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFBRDADDR, "eth0", ipv4.AddrOf(198, 18, 0, 255)), ifreqAddr(SIOCSIFDSTADDR, "eth0", bbAddr))
 }
 
 func TestAliases(t *testing.T) {
 	x := newIoctlTest(t).do(ifreqFlags("eth0", upFlags))
-	x.do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFADDR, "eth0:1", bbPeer), ifreqAddr(SIOCSIFADDR, "eth0:x", ipv4.Addr{198, 18, 5, 1}))
+	x.do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFADDR, "eth0:1", bbPeer), ifreqAddr(SIOCSIFADDR, "eth0:x", ipv4.AddrOf(198, 18, 5, 1)))
 	x.wantAddr(SIOCGIFADDR, "eth0:1", bbPeer).fail(ifreq(SIOCGIFADDR, "eth0:2"), errno.EADDRNOTAVAIL)
 	c := ifconf(30 * ifreqLen)
 	x.do(c)
@@ -264,14 +264,14 @@ func TestDownForgetsUpRestoresTheConnectedRoute(t *testing.T) {
 
 func TestLoopbackConfiguresItself(t *testing.T) {
 	x := newIoctlTest(t).do(ifreqFlags("lo", netif.IFF_UP))
-	x.wantAddr(SIOCGIFADDR, "lo", ipv4.Loopback).wantAddr(SIOCGIFNETMASK, "lo", ipv4.Addr{255, 0, 0, 0})
-	if !x.isLocal(ipv4.Addr{127, 5, 5, 5}) {
+	x.wantAddr(SIOCGIFADDR, "lo", ipv4.Loopback).wantAddr(SIOCGIFNETMASK, "lo", ipv4.AddrOf(255, 0, 0, 0))
+	if !x.isLocal(ipv4.AddrOf(127, 5, 5, 5)) {
 		t.Error("127.5.5.5 is not local")
 	}
 }
 
 func TestIoctlErrors(t *testing.T) {
-	mask := ipv4.Addr{255, 0, 255, 0}
+	mask := ipv4.AddrOf(255, 0, 255, 0)
 	noFamily := ifreqAddr(SIOCSIFADDR, "eth0", bbAddr)
 	noFamily.arg[16] = 0
 	badFamily := rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, bbPeer, route.RTF_GATEWAY, 0, "")
@@ -291,7 +291,7 @@ func TestIoctlErrors(t *testing.T) {
 		{"no address to mask", ifreqAddr(SIOCSIFNETMASK, "eth1", bbMask), errno.EADDRNOTAVAIL},
 		{"no such alias", ifreqFlags("eth0:7", 0), errno.EADDRNOTAVAIL},
 		{"address without family", noFamily, errno.EINVAL},
-		{"multicast address", ifreqAddr(SIOCSIFADDR, "eth0", ipv4.Addr{224, 0, 0, 1}), errno.EINVAL},
+		{"multicast address", ifreqAddr(SIOCSIFADDR, "eth0", ipv4.AddrOf(224, 0, 0, 1)), errno.EINVAL},
 		{"the limited broadcast as address", ifreqAddr(SIOCSIFADDR, "eth0", ipv4.Broadcast), errno.EINVAL},
 		{"mask with a hole", ifreqAddr(SIOCSIFNETMASK, "eth0", mask), errno.EINVAL},
 		{"MTU below IPv4's least", ifreqInt(SIOCSIFMTU, "eth0", 67), errno.EINVAL},
@@ -313,7 +313,7 @@ func TestIoctlErrors(t *testing.T) {
 		{"route by an unknown device", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, ipv4.Any, 0, 0, "eth9"), errno.ENODEV},
 		{"route by an unknown alias", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, ipv4.Any, 0, 0, "eth0:9"), errno.ENODEV},
 		{"route by a device that is down", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, ipv4.Any, 0, 0, "eth1"), errno.ENETDOWN},
-		{"gateway that is not on the link", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, ipv4.Addr{198, 19, 0, 1}, route.RTF_GATEWAY, 0, ""), errno.ENETUNREACH},
+		{"gateway that is not on the link", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, ipv4.AddrOf(198, 19, 0, 1), route.RTF_GATEWAY, 0, ""), errno.ENETUNREACH},
 		{"gateway on another link", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, bbPeer, route.RTF_GATEWAY, 0, "eth1"), errno.ENETUNREACH},
 		{"broadcast gateway", rtentry(SIOCADDRT, ipv4.Any, ipv4.Any, bbBrd, route.RTF_GATEWAY, 0, ""), errno.ENETUNREACH},
 		{"no route to delete", rtentry(SIOCDELRT, ipv4.Any, ipv4.Any, ipv4.Any, 0, 0, ""), errno.ESRCH},
@@ -323,9 +323,9 @@ func TestIoctlErrors(t *testing.T) {
 		{"ARP entry without an address", arpreq(SIOCSARP, bbPeer, bbHW, 0, "eth0"), errno.EINVAL},
 		{"ARP on an unknown device", arpreq(SIOCGARP, bbPeer, bbHW, 0, "eth9"), errno.ENODEV},
 		{"ARP query without a device", arpreq(SIOCGARP, bbPeer, bbHW, 0, ""), errno.ENODEV},
-		{"ARP entry that is not there", arpreq(SIOCGARP, ipv4.Addr{198, 18, 0, 9}, bbHW, 0, "eth0"), errno.ENXIO},
-		{"ARP entry that is not there to delete", arpreq(SIOCDARP, ipv4.Addr{198, 18, 0, 9}, bbHW, 0, "eth0"), errno.ENXIO},
-		{"ARP to nowhere", arpreq(SIOCSARP, ipv4.Addr{198, 19, 0, 9}, bbHW, ATF_COM, ""), errno.ENETUNREACH},
+		{"ARP entry that is not there", arpreq(SIOCGARP, ipv4.AddrOf(198, 18, 0, 9), bbHW, 0, "eth0"), errno.ENXIO},
+		{"ARP entry that is not there to delete", arpreq(SIOCDARP, ipv4.AddrOf(198, 18, 0, 9), bbHW, 0, "eth0"), errno.ENXIO},
+		{"ARP to nowhere", arpreq(SIOCSARP, ipv4.AddrOf(198, 19, 0, 9), bbHW, ATF_COM, ""), errno.ENETUNREACH},
 		{"ARP for a broadcast address", arpreq(SIOCSARP, bbBrd, bbHW, ATF_COM, "eth0"), errno.EINVAL},
 		{"unknown request", ifreq(0x8999, "eth0"), errno.ENOTTY},
 		{"not a request at all", ifreq(0x5401, "eth0"), errno.ENOTTY},
@@ -366,7 +366,7 @@ func TestIoctlArgumentTypes(t *testing.T) {
 	if err := x.Ioctl(SIOCSIFADDR, &r); err != nil {
 		t.Error(err)
 	}
-	if err := x.Ioctl(SIOCGIFNETMASK, &r); err != nil || r.Addr.In() != (ipv4.Addr{255, 255, 255, 0}) {
+	if err := x.Ioctl(SIOCGIFNETMASK, &r); err != nil || r.Addr.In() != (ipv4.AddrOf(255, 255, 255, 0)) {
 		t.Error(err, r.Addr)
 	}
 	conf := Ifconf{}
@@ -400,10 +400,10 @@ func TestUnprivilegedMayOnlyRead(t *testing.T) {
 }
 
 func TestRenamedInterfaceKeepsItsState(t *testing.T) {
-	x := newIoctlTest(t).do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFADDR, "eth0:1", ipv4.Addr{198, 18, 5, 1}))
+	x := newIoctlTest(t).do(ifreqAddr(SIOCSIFADDR, "eth0", bbAddr), ifreqAddr(SIOCSIFADDR, "eth0:1", ipv4.AddrOf(198, 18, 5, 1)))
 	c := ifreq(SIOCSIFNAME, "eth0")
 	copy(c.arg[16:], "net0")
-	x.do(c).fail(ifreq(SIOCGIFFLAGS, "eth0"), errno.ENODEV).wantAddr(SIOCGIFADDR, "net0", bbAddr).wantAddr(SIOCGIFADDR, "net0:1", ipv4.Addr{198, 18, 5, 1})
+	x.do(c).fail(ifreq(SIOCGIFFLAGS, "eth0"), errno.ENODEV).wantAddr(SIOCGIFADDR, "net0", bbAddr).wantAddr(SIOCGIFADDR, "net0:1", ipv4.AddrOf(198, 18, 5, 1))
 	c = ifreq(SIOCSIFNAME, "net0")
 	copy(c.arg[16:], "eth1")
 	x.fail(c, errno.EEXIST)
@@ -421,7 +421,7 @@ func TestAddressesAreBounded(t *testing.T) {
 	x := newIoctlTest(t)
 	var e errno.Errno
 	for k := range 1000 {
-		e = ioctlC(x.Stack, ifreqAddr(SIOCSIFADDR, "eth0:"+string(rune('a'+k/26%26))+string(rune('a'+k%26)), ipv4.AddrFrom(0xc6120001+uint32(k)<<8)))
+		e = ioctlC(x.Stack, ifreqAddr(SIOCSIFADDR, "eth0:"+string(rune('a'+k/26%26))+string(rune('a'+k%26)), ipv4.Addr(0xc6120001+uint32(k)<<8)))
 	}
 	if n := len(listAddrs(x.ifaces[1])); n != maxAddrs || e != errno.ENOBUFS {
 		t.Errorf("%d addresses, then %v", n, e)
@@ -515,7 +515,7 @@ func TestEthtoolSaysWhatIsOffloaded(t *testing.T) {
 		"one that does not": {dev: offload(false), gro: feature.GRO, tso: feature.TSO},
 	} {
 		s := New(Config{Seed: 1})
-		up(t, s, x.dev, ipv4.Addr{198, 18, 0, 1})
+		up(t, s, x.dev, ipv4.AddrOf(198, 18, 0, 1))
 		for cmd, want := range map[uint32]bool{
 			ETHTOOL_GRXCSUM: x.gro, ETHTOOL_GGRO: x.gro,
 			ETHTOOL_GTXCSUM: x.tso, ETHTOOL_GTSO: x.tso, ETHTOOL_GGSO: x.tso,

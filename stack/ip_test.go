@@ -112,7 +112,7 @@ func TestC09DropsInvalidSources(t *testing.T) {
 	h := newHost(t, 2)
 	u := h.udp(ep(ipv4.Any, 1000))
 	bad := []ipv4.Addr{
-		{}, {0, 1, 2, 3}, ipv4.Loopback, {127, 5, 5, 5}, ipv4.AllHosts, {239, 1, 1, 1}, {240, 0, 0, 1},
+		ipv4.Any, ipv4.AddrOf(0, 1, 2, 3), ipv4.Loopback, ipv4.AddrOf(127, 5, 5, 5), ipv4.AllHosts, ipv4.AddrOf(239, 1, 1, 1), ipv4.AddrOf(240, 0, 0, 1),
 		ipv4.Broadcast,
 		a0(255), a1(255), // directed broadcasts of either link
 		a0(1), a1(1), // our own
@@ -151,7 +151,7 @@ func TestC15DropsWhatIsForOthers(t *testing.T) {
 	h := newHost(t, 2)
 	h.defaultRoute()
 	src := ep(a0(2), 2000)
-	for _, a := range []ipv4.Addr{a0(2), a0(9), a1(2), far, {224, 0, 0, 2}, {239, 1, 1, 1}, a1(255), {0, 0, 0, 0}, {240, 0, 0, 1}} {
+	for _, a := range []ipv4.Addr{a0(2), a0(9), a1(2), far, ipv4.AddrOf(224, 0, 0, 2), ipv4.AddrOf(239, 1, 1, 1), a1(255), ipv4.AddrOf(0, 0, 0, 0), ipv4.AddrOf(240, 0, 0, 1)} {
 		h.recv(udpPacket(src, ep(a, 1000), "x"))
 		h.recvBroadcast(udpPacket(src, ep(a, 1000), "x"))
 	}
@@ -276,7 +276,7 @@ func TestC13IDsAreUniqueUnlessAtomic(t *testing.T) {
 	for i := range 2000 {
 		to := a0(byte(2 + i%3))
 		h.sendTo(u, "x", ep(to, 2000), 0)
-		k := [2]uint16{uint16(to[3]), binary.BigEndian.Uint16(h.take()[4:])}
+		k := [2]uint16{uint16(to & 255), binary.BigEndian.Uint16(h.take()[4:])}
 		if seen[k] {
 			t.Fatalf("ID %#x to %v again after %d datagrams", k[1], to, i)
 		}

@@ -16,7 +16,7 @@ func TestLoopbackUDP(t *testing.T) {
 	h := newHost(t, 2)
 	u, v := h.udp(ep(ipv4.Any, 1000)), h.udp(ep(ipv4.Any, 2000))
 	for _, c := range []struct{ to, from ipv4.Addr }{
-		{ipv4.Loopback, ipv4.Loopback}, {ipv4.Addr{127, 9, 8, 7}, ipv4.Addr{127, 9, 8, 7}}, {a0(1), a0(1)}, {a1(1), a1(1)},
+		{ipv4.Loopback, ipv4.Loopback}, {ipv4.AddrOf(127, 9, 8, 7), ipv4.AddrOf(127, 9, 8, 7)}, {a0(1), a0(1)}, {a1(1), a1(1)},
 	} {
 		h.sendTo(u, "x", ep(c.to, 2000), 0)
 		h.got(v, ep(c.from, 1000).String()+" x")

@@ -62,10 +62,10 @@ func TestMTUDiscoverAsKernel(t *testing.T) {
 		}
 		return list
 	}
-	near, distant := a0(2), ipv4.Addr{198, 18, 9, 2}
+	near, distant := a0(2), ipv4.AddrOf(198, 18, 9, 2)
 	for mode := range IP_PMTUDISC_OMIT + 1 {
 		for _, to := range []ipv4.Addr{near, distant} {
-			sa := &syscall.SockaddrInet4{Port: 7, Addr: to}
+			sa := &syscall.SockaddrInet4{Port: 7, Addr: to.As4()}
 			for _, typ := range []int{syscall.SOCK_DGRAM, syscall.SOCK_RAW} {
 				proto, head := 0, 28
 				if typ == syscall.SOCK_RAW {

@@ -236,7 +236,7 @@ func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 	default:
 		mac := netif.BroadcastMAC
 		if dst.IsMulticast() { // RFC 1112 section 6.4
-			mac = netif.MAC{0x01, 0x00, 0x5e, dst[1] & 0x7f, dst[2], dst[3]}
+			mac = netif.MAC{0x01, 0x00, 0x5e, byte(dst>>16) & 0x7f, byte(dst >> 8), byte(dst)}
 		}
 		netif.PutEthernet(b, &mac, &ifc.HW, netif.EtherTypeIPv4)
 		s.transmit(ifc, b)

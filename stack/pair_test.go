@@ -59,7 +59,7 @@ func newPair(t *testing.T, cfg Config, mtu int, delay pkt.Time) *pair {
 	for i := range p.s {
 		cfg.Seed = uint64(i + 1)
 		p.s[i] = New(cfg)
-		up(t, p.s[i], p.w[i], ipv4.Addr{198, 18, 0, byte(i + 1)})
+		up(t, p.s[i], p.w[i], ipv4.AddrOf(198, 18, 0, byte(i+1)))
 	}
 	return p
 }
@@ -124,7 +124,7 @@ func (p *pair) connect(port uint16) (a, b *Conn) {
 	}
 	a = new(Conn)
 	a.Init(p.s[0])
-	if err := p.s[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: port}); err != nil {
+	if err := p.s[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: port}); err != nil {
 		p.t.Fatal(err)
 	}
 	for limit := p.now + 100*pkt.Second; b == nil && p.step(limit); {

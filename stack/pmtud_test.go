@@ -310,7 +310,7 @@ func TestC35TableIsBounded(t *testing.T) {
 	}
 	h := newHost(t, 1)
 	for i := range uint32(4 * maxPMTU) {
-		h.s.setPMTU(ipv4.Addr{198, 19, byte(i >> 8), byte(i)}, 1000)
+		h.s.setPMTU(ipv4.AddrOf(198, 19, byte(i>>8), byte(i)), 1000)
 		if n := len(pmtuOf(h.s).list); n > maxPMTU {
 			t.Fatalf("%d entries, at most %d", n, maxPMTU)
 		}
@@ -319,10 +319,10 @@ func TestC35TableIsBounded(t *testing.T) {
 		t.Errorf("room for %d entries", n)
 	}
 	last := uint32(4*maxPMTU - 1)
-	if pmtuOf(h.s).mtu(ipv4.Addr{198, 19, byte(last >> 8), byte(last)}, 1500) != 1000 {
+	if pmtuOf(h.s).mtu(ipv4.AddrOf(198, 19, byte(last>>8), byte(last)), 1500) != 1000 {
 		t.Error("the latest is not there")
 	}
-	if pmtuOf(h.s).mtu(ipv4.Addr{198, 19, 0, 0}, 1500) != 1500 {
+	if pmtuOf(h.s).mtu(ipv4.AddrOf(198, 19, 0, 0), 1500) != 1500 {
 		t.Error("the oldest has not given way")
 	}
 }

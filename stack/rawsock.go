@@ -187,8 +187,8 @@ func (s *Stack) sendWhole(p []byte, src, dst ipv4.Addr, way *path) Errno {
 	b := s.pool.Get()
 	q := b.Append(len(p))
 	copy(q, p)
-	if ipv4.Addr(q[12:16]).IsAny() {
-		copy(q[12:], src[:])
+	if ipv4.AddrAt(q[12:16]).IsAny() {
+		src.Put(q[12:16])
 	}
 	if q[4]|q[5] == 0 {
 		pkt.BigEndian.PutUint16(q[4:], s.ids.Next(src, dst, q[9]))

@@ -13,7 +13,7 @@ import (
 
 // redirect is what router from says of the packet in quote: better go by gw.
 func redirect(from, gw ipv4.Addr, code byte, quote []byte) packet {
-	return icmpPacket(from, a0(1), 5, code, gw.Uint32(), quote)
+	return icmpPacket(from, a0(1), 5, code, uint32(gw), quote)
 }
 
 func TestC23RedirectFromTheCurrentGateway(t *testing.T) {
@@ -74,7 +74,7 @@ func TestC23RedirectFromTheCurrentGateway(t *testing.T) {
 	h.recv(redirect(a0(4), a0(3), 1, quote(sent)))
 	send("m3")
 	h.drops()
-	h.sendTo(u, "x", ep(ipv4.Addr{198, 19, 5, 6}, 7), 0) // that one destination only
+	h.sendTo(u, "x", ep(ipv4.AddrOf(198, 19, 5, 6), 7), 0) // that one destination only
 	h.want(`m4 198.18.0.1:1000 > 198.19.5.6:7 udp "x"`)
 	// The old gateway is no longer the current one; the new one is.
 	h.recv(redirect(a0(4), a0(2), 1, quote(sent)))
@@ -112,7 +112,7 @@ func TestC23FloodOfRedirectsDoesNotFillTheTable(t *testing.T) {
 	h.defaultRoute()
 	u := h.udp(ep(ipv4.Any, 1000))
 	for i := range uint32(20000) {
-		to := ipv4.AddrFrom(far.Uint32() + i)
+		to := ipv4.Addr(uint32(far) + i)
 		p := udpPacket(ep(a0(1), 1000), ep(to, 7), "x").bytes()
 		h.recv(redirect(a0(4), a0(3), 1, quote(p)))
 		if i%1000 == 999 { // the latest always has room
@@ -125,7 +125,7 @@ func TestC23FloodOfRedirectsDoesNotFillTheTable(t *testing.T) {
 	}
 	// The administrator's routes find room as well.
 	h.route("198.19.77.0", 24, a0(2), "", 0, 0)
-	h.sendTo(u, "x", ep(ipv4.Addr{198, 19, 77, 1}, 7), 0)
+	h.sendTo(u, "x", ep(ipv4.AddrOf(198, 19, 77, 1), 7), 0)
 	h.drops()
 	h.sent = nil
 }
@@ -162,11 +162,11 @@ func TestC22RoutesByLongestPrefix(t *testing.T) {
 	}{
 		{a0(2), "m2 198.18.0.1", 0},
 		{a1(2), "eth1 m12 198.18.1.1", 0},
-		{ipv4.Addr{1, 2, 3, 4}, "m4 198.18.0.1", 0},
-		{ipv4.Addr{198, 19, 9, 9}, "m3 198.18.0.1", 0},
-		{ipv4.Addr{198, 19, 5, 6}, "eth1 m12 198.18.1.1", 0},
-		{ipv4.Addr{198, 19, 5, 5}, "eth1 m13 198.18.1.1", 0},
-		{ipv4.Addr{198, 19, 6, 1}, "", errno.EHOSTUNREACH},
+		{ipv4.AddrOf(1, 2, 3, 4), "m4 198.18.0.1", 0},
+		{ipv4.AddrOf(198, 19, 9, 9), "m3 198.18.0.1", 0},
+		{ipv4.AddrOf(198, 19, 5, 6), "eth1 m12 198.18.1.1", 0},
+		{ipv4.AddrOf(198, 19, 5, 5), "eth1 m13 198.18.1.1", 0},
+		{ipv4.AddrOf(198, 19, 6, 1), "", errno.EHOSTUNREACH},
 	} {
 		h.sendTo(u, "x", ep(c.to, 7), c.e)
 		if c.e == 0 {
@@ -240,20 +240,20 @@ func TestC22BoundToDevice(t *testing.T) {
 
 func TestC22SourceAddressSelection(t *testing.T) {
 	h := newHost(t, 1)
-	h.ioctl(SIOCSIFADDR, &Ifreq{Name: "eth0:1", Addr: SockaddrIn(ipv4.Addr{198, 18, 7, 1})})
+	h.ioctl(SIOCSIFADDR, &Ifreq{Name: "eth0:1", Addr: SockaddrIn(ipv4.AddrOf(198, 18, 7, 1))})
 	h.ioctl(SIOCSIFNETMASK, &Ifreq{Name: "eth0:1", Addr: SockaddrIn(ipv4.Mask(24))})
-	h.station("eth0", ipv4.Addr{198, 18, 7, 2}, mac(72))
+	h.station("eth0", ipv4.AddrOf(198, 18, 7, 2), mac(72))
 	u := h.udp(ep(ipv4.Any, 1000))
 	h.sendTo(u, "x", ep(a0(2), 7), 0)
 	h.want(`m2 198.18.0.1:1000 > 198.18.0.2:7 udp "x"`)
-	h.sendTo(u, "x", ep(ipv4.Addr{198, 18, 7, 2}, 7), 0)
+	h.sendTo(u, "x", ep(ipv4.AddrOf(198, 18, 7, 2), 7), 0)
 	h.want(`m72 198.18.7.1:1000 > 198.18.7.2:7 udp "x"`)
 	// By a gateway: the address that shares its network.
-	h.route("0.0.0.0", 0, ipv4.Addr{198, 18, 7, 2}, "", 0, 0)
+	h.route("0.0.0.0", 0, ipv4.AddrOf(198, 18, 7, 2), "", 0, 0)
 	h.sendTo(u, "x", ep(far, 7), 0)
 	h.want(`m72 198.18.7.1:1000 > 198.19.5.5:7 udp "x"`)
 	// Who has it is asked from the address of its network.
-	h.sendTo(u, "x", ep(ipv4.Addr{198, 18, 7, 9}, 7), 0)
+	h.sendTo(u, "x", ep(ipv4.AddrOf(198, 18, 7, 9), 7), 0)
 	h.want("all arp who-has 198.18.7.9 tell 198.18.7.1")
 }
 
@@ -265,7 +265,7 @@ func TestC22LinkWithoutAddressSendsFromAnother(t *testing.T) {
 	u := h.udp(ep(ipv4.Any, 1000))
 	h.sendTo(u, "x", ep(far, 7), 0)
 	h.want(`eth1 m50 198.18.0.1:1000 > 198.19.5.5:7 udp "x"`)
-	h.sendTo(u, "x", ep(ipv4.Addr{198, 19, 5, 6}, 7), 0)
+	h.sendTo(u, "x", ep(ipv4.AddrOf(198, 19, 5, 6), 7), 0)
 	h.want("eth1 all arp who-has 198.19.5.6 tell 198.18.0.1")
 }
 

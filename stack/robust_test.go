@@ -141,8 +141,8 @@ func (x *target) hostile() map[string][]byte {
 	}
 	nested := icmpPacket(a0(1), a0(2), 3, 3, 0, quoted)
 	add(ipFrame(icmpPacket(a0(2), a0(1), 3, 3, 0, nested.bytes())), "an error about an error")
-	for _, gw := range []ipv4.Addr{a0(1), a0(2), a0(255), {}, ipv4.Broadcast, {127, 0, 0, 1}, {224, 0, 0, 1}} {
-		add(ipFrame(icmpPacket(a0(4), a0(1), 5, 1, gw.Uint32(), quoted)), "redirect to %v", gw)
+	for _, gw := range []ipv4.Addr{a0(1), a0(2), a0(255), ipv4.Any, ipv4.Broadcast, ipv4.AddrOf(127, 0, 0, 1), ipv4.AddrOf(224, 0, 0, 1)} {
+		add(ipFrame(icmpPacket(a0(4), a0(1), 5, 1, uint32(gw), quoted)), "redirect to %v", gw)
 	}
 	// UDP.
 	for _, n := range []uint16{0, 1, 7, 8, 9, 12, 13, 65535} {

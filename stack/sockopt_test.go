@@ -223,7 +223,7 @@ func TestRouteClampsTheWindow(t *testing.T) {
 		c := new(Conn)
 		c.Init(h.s)
 		c.SetOption(SOL_TCP, TCP_WINDOW_CLAMP, own)
-		if err := h.s.Connect(h.now, c, ipv4.Endpoint{}, ep(ipv4.Addr{198, 18, 9, 2}, 80)); err != nil {
+		if err := h.s.Connect(h.now, c, ipv4.Endpoint{}, ep(ipv4.AddrOf(198, 18, 9, 2), 80)); err != nil {
 			t.Fatal(err)
 		}
 		h.poll()

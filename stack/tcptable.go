@@ -67,9 +67,9 @@ func (t *tcpTable) slot(local, remote ipv4.Endpoint) uint32 {
 	if !hashed {
 		return 0
 	}
-	a := uint64(remote.Addr.Uint32())<<32 | uint64(remote.Port)<<16 | uint64(local.Port)
+	a := uint64(remote.Addr)<<32 | uint64(remote.Port)<<16 | uint64(local.Port)
 	hi, lo := bits.Mul64(a^t.key[0], t.mix)
-	hi, lo = bits.Mul64(hi^lo^uint64(local.Addr.Uint32()), t.mix)
+	hi, lo = bits.Mul64(hi^lo^uint64(local.Addr), t.mix)
 	return uint32(hi ^ lo)
 }
 

@@ -87,7 +87,7 @@ func superPair(t *testing.T, cfg Config, mtu int, refuse bool) (p *pair, w [2]*s
 	for i := range p.s {
 		cfg.Seed = uint64(i + 1)
 		p.s[i] = New(cfg)
-		up(t, p.s[i], w[i], ipv4.Addr{198, 18, 0, byte(i + 1)})
+		up(t, p.s[i], w[i], ipv4.AddrOf(198, 18, 0, byte(i+1)))
 	}
 	return p, w
 }
@@ -127,7 +127,7 @@ func superConnect(p *pair, w [2]*superWire) (a, b *Conn) {
 	defer func() { l.Close(p.now) }()
 	a = new(Conn)
 	a.Init(p.s[0])
-	if err := p.s[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}); err != nil {
+	if err := p.s[0].Connect(p.now, a, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 80}); err != nil {
 		p.t.Fatal(err)
 	}
 	superRun(p, w, func() bool { b = l.Accept(); return b != nil })
@@ -245,7 +245,7 @@ func TestPathMTUOfSuperSegments(t *testing.T) {
 		told = true
 		q := f[14:]
 		icmp := make([]byte, 20+8+28)
-		h := ipv4.Header{Src: ipv4.Addr{198, 18, 0, 2}, Dst: ipv4.Addr{198, 18, 0, 1}, Proto: ipv4.ProtoICMP, TTL: 64, TotalLen: uint16(len(icmp))}
+		h := ipv4.Header{Src: ipv4.AddrOf(198, 18, 0, 2), Dst: ipv4.AddrOf(198, 18, 0, 1), Proto: ipv4.ProtoICMP, TTL: 64, TotalLen: uint16(len(icmp))}
 		h.Put(icmp)
 		x := icmp[20:]
 		x[0], x[1] = 3, 4

@@ -222,7 +222,7 @@ func TestUDPBroadcastNeedsPermission(t *testing.T) {
 func TestUDPMulticastStaysOnTheLink(t *testing.T) {
 	h := newHost(t, 1)
 	u := h.udp(ep(ipv4.Any, 1000))
-	group := ipv4.Addr{239, 129, 2, 3}
+	group := ipv4.AddrOf(239, 129, 2, 3)
 	h.sendTo(u, "x", ep(group, 7), errno.ENETUNREACH)
 	h.defaultRoute()
 	h.ttl = 1

@@ -180,8 +180,10 @@ type Conn struct {
 	start [feature.LenHyStart | feature.LenFRTO]unsafe.Pointer // *startState, in the first slow start; *frtoState, while frto
 	pace  [feature.LenPacing]unsafe.Pointer                    // *paceState, once there was something to hold back: paceOf
 
-	local  ipv4.Endpoint
-	remote ipv4.Endpoint
+	// Two Endpoints, without the gap that each has.
+	localAddr, remoteAddr ipv4.Addr
+	localPort, remotePort uint16
+
 	flags  flags
 	state  State
 	err    errno.Errno // why the connection is gone, until reported
@@ -283,7 +285,8 @@ func (c *Conn) Open(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, i
 }
 
 func (c *Conn) setup(now pkt.Time, local, remote ipv4.Endpoint, pathMSS uint16, iss, tsOffset uint32) {
-	c.local, c.remote = local, remote
+	c.localAddr, c.localPort = local.Addr, local.Port
+	c.remoteAddr, c.remotePort = remote.Addr, remote.Port
 	s := &c.snd
 	s.una, s.nxt, s.rtx, s.rtxEnd = iss, iss, iss, iss
 	s.end, s.small = iss+1, iss
@@ -315,10 +318,10 @@ func (c *Conn) Env() *Env { return c.env }
 func (c *Conn) State() State { return c.state }
 
 // Local returns the connection's own address and port.
-func (c *Conn) Local() ipv4.Endpoint { return c.local }
+func (c *Conn) Local() ipv4.Endpoint { return ipv4.Endpoint{Addr: c.localAddr, Port: c.localPort} }
 
 // Remote returns the peer's address and port.
-func (c *Conn) Remote() ipv4.Endpoint { return c.remote }
+func (c *Conn) Remote() ipv4.Endpoint { return ipv4.Endpoint{Addr: c.remoteAddr, Port: c.remotePort} }
 
 // TakeEvents returns what has changed since the last call.
 func (c *Conn) TakeEvents() Events {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+
 	"testing"
 
 	"github.com/google/gopacket"
@@ -23,8 +25,8 @@ const (
 )
 
 var (
-	here  = ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 1}, Port: 49152}
-	there = ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80}
+	here  = ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 1), Port: 49152}
+	there = ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 80}
 )
 
 // dialogue is a conversation of a Conn with a peer that the test plays, in virtual
@@ -471,11 +473,13 @@ func (d *dialogue) take(b *pkt.Buf) {
 	d.sent = append(d.sent, x)
 }
 
+func netIP(a ipv4.Addr) net.IP { return binary.BigEndian.AppendUint32(nil, uint32(a)) }
+
 // oracle has gopacket read a segment of ours, check it, and write it again to the
 // same bytes.
 func oracle(d *dialogue, p []byte) {
 	d.Helper()
-	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: here.Addr[:], DstIP: there.Addr[:]}
+	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: netIP(here.Addr), DstIP: netIP(there.Addr)}
 	var tcp layers.TCP
 	if err := tcp.DecodeFromBytes(p, gopacket.NilDecodeFeedback); err != nil {
 		d.failf("gopacket: %v", err)

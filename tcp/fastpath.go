@@ -50,7 +50,7 @@ func (c *Conn) Predicted(now pkt.Time, p []byte, s *Segment) bool {
 	}
 	// One's complement sums: of all 32-bit words, folded once in the end.
 	sum := w0>>32 + w0&0xffffffff + w1>>32 + w1&0xffffffff + w2 +
-		uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP + uint64(len(p))
+		uint64(c.localAddr) + uint64(c.remoteAddr) + ipv4.ProtoTCP + uint64(len(p))
 	hlen := minHeaderLen
 	if feature.Timestamps && c.flags&flagTS != 0 {
 		if hlen += timestampLen; len(p) < hlen || pkt.BigEndian.Uint32(p[minHeaderLen:]) != timestampHeader {
@@ -139,7 +139,7 @@ func (c *Conn) Follow(now pkt.Time, frames []*pkt.Buf, at int) (count int) {
 	// All but the sequence number and the checksum is the same, and PSH, which may be.
 	const psh = uint64(PSH) << 16
 	same := pkt.BigEndian.Uint64(p[8:]) | psh // ACK, data offset, flags and window
-	base := uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP + uint64(len(p))
+	base := uint64(c.localAddr) + uint64(c.remoteAddr) + ipv4.ProtoTCP + uint64(len(p))
 	ts := uint64(0)
 	if hlen > minHeaderLen {
 		ts = pkt.BigEndian.Uint64(p[minHeaderLen+4:])
@@ -276,9 +276,9 @@ func (c *Conn) Depart(now pkt.Time, t *Train, h []byte) bool {
 	}
 	t.Size, t.Last, t.push = t.hlen+int(mss), t.hlen+t.Last, size == queued
 	t.seq, t.at = s.nxt, flight
-	putHeader(h, c.local.Port, c.remote.Port, 0, r.nxt, t.hlen, ACK, c.window())
+	putHeader(h, c.localPort, c.remotePort, 0, r.nxt, t.hlen, ACK, c.window())
 	w0, w1 := pkt.BigEndian.Uint64(h), pkt.BigEndian.Uint64(h[8:])
-	sum := w0>>32 + w1>>32 + w1&0xffffffff + uint64(c.local.Addr.Uint32()) + uint64(c.remote.Addr.Uint32()) + ipv4.ProtoTCP
+	sum := w0>>32 + w1>>32 + w1&0xffffffff + uint64(c.localAddr) + uint64(c.remoteAddr) + ipv4.ProtoTCP
 	if t.hlen > minHeaderLen {
 		w := pkt.BigEndian.Uint64(h[minHeaderLen+4:])
 		sum += timestampHeader + w>>32 + w&0xffffffff

@@ -10,7 +10,7 @@ import (
 // fillSum fills the segment p, whose header takes hlen bytes, from position at of the
 // send queue and writes the checksum, in one pass over the payload.
 func (c *Conn) fillSum(p []byte, hlen int, at uint32) {
-	acc := ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p))
+	acc := ipv4.PseudoSum(c.localAddr, c.remoteAddr, ipv4.ProtoTCP, len(p))
 	acc = pkt.Sum(acc, p[:hlen])
 	if len(p) > hlen {
 		acc += c.snd.q.readSum(at, p[hlen:])

@@ -364,7 +364,7 @@ func (m *machine) sent(p []byte, una, nxt uint32, room int32, probe bool) {
 	m.t.Helper()
 	c := m.c
 	var s Segment
-	if d := Parse(p, ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p)), &s); d != ipv4.DropNone {
+	if d := Parse(p, ipv4.PseudoSum(c.localAddr, c.remoteAddr, ipv4.ProtoTCP, len(p)), &s); d != ipv4.DropNone {
 		m.failf("sent what does not parse: %s", d)
 	}
 	m.logf("--> %s %d(%d) ack %d win %d", flagString(s.Flags), s.Seq, len(s.Payload), s.Ack, s.Wnd)
@@ -682,7 +682,7 @@ func runPair(t *testing.T, s *source) {
 	deliver := func(i int, p []byte) {
 		c := m[i].c
 		var seg Segment
-		src, dst := c.remote.Addr, c.local.Addr
+		src, dst := c.remoteAddr, c.localAddr
 		if c.state == Closed {
 			src, dst = here.Addr, there.Addr
 		}
@@ -700,7 +700,7 @@ func runPair(t *testing.T, s *source) {
 				seg.WScale = -1
 			}
 		}
-		if c.state == Closed && i == 1 && seg.Flags&(SYN|ACK|RST) == SYN && c.local.Port == 0 {
+		if c.state == Closed && i == 1 && seg.Flags&(SYN|ACK|RST) == SYN && c.localPort == 0 {
 			c.Accept(now, &seg, z, a, 1460, 0x7fff_ff00, 9)
 			if feature.Listen && strip&8 != 0 {
 				c.Defer(strip >> 4)

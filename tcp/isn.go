@@ -24,20 +24,17 @@ func (k *Secret) PortOffset(local ipv4.Addr, remote ipv4.Endpoint) uint32 {
 	return uint32(k.Hash(ipv4.Endpoint{Addr: local}, remote))
 }
 
-// Hash is SipHash-2-4 (Aumasson and Bernstein, 2012) of the two endpoints.
+// Hash is SipHash-2-4 (Aumasson and Bernstein, 2012) of the two endpoints, as
+// little-endian numbers: local address, remote address, local port, remote port.
 func (k *Secret) Hash(local, remote ipv4.Endpoint) uint64 {
 	s := sip{
 		k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d,
 		k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573,
 	}
-	var m [16]byte
-	copy(m[0:], local.Addr[:])
-	copy(m[4:], remote.Addr[:])
-	pkt.LittleEndian.PutUint16(m[8:], local.Port)
-	pkt.LittleEndian.PutUint16(m[10:], remote.Port)
-	m[15] = 12 // the length, in the last byte
-	for i := 0; i < 16; i += 8 {
-		w := pkt.LittleEndian.Uint64(m[i:])
+	for _, w := range [...]uint64{
+		uint64(remote.Addr)<<32 | uint64(local.Addr),
+		12<<56 | uint64(remote.Port)<<16 | uint64(local.Port), // the length is in the last byte
+	} {
 		s[3] ^= w
 		s.rounds(2)
 		s[0] ^= w

@@ -13,7 +13,7 @@ import (
 // 02...: that of 12 octets is ours.
 func TestC50HashIsSipHash24(t *testing.T) {
 	k := Secret{0x0706050403020100, 0x0f0e0d0c0b0a0908}
-	got := k.Hash(ipv4.Endpoint{Addr: ipv4.Addr{0, 1, 2, 3}, Port: 0x0908}, ipv4.Endpoint{Addr: ipv4.Addr{4, 5, 6, 7}, Port: 0x0b0a})
+	got := k.Hash(ipv4.Endpoint{Addr: ipv4.AddrOf(3, 2, 1, 0), Port: 0x0908}, ipv4.Endpoint{Addr: ipv4.AddrOf(7, 6, 5, 4), Port: 0x0b0a})
 	if want := uint64(0x751e8fbc860ee5fb); got != want {
 		t.Errorf("%#x, want %#x", got, want)
 	}

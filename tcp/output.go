@@ -105,7 +105,7 @@ func (c *Conn) outputSyn(now pkt.Time, b *pkt.Buf) bool {
 		n += 4
 	}
 	h := b.Append(n)
-	putHeader(h, c.local.Port, c.remote.Port, s.una, ack, n, f, uint16(c.synWindow()))
+	putHeader(h, c.localPort, c.remotePort, s.una, ack, n, f, uint16(c.synWindow()))
 	// The MSS option says what we can receive, without regard to options (RFC 6691
 	// section 2): the path's MTU, less 40.
 	pkt.BigEndian.PutUint32(h[20:], optMSS<<24|4<<16|uint32(s.path))
@@ -369,7 +369,7 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 		hlen += sack
 	}
 	h := p[:hlen]
-	putHeader(h, c.local.Port, c.remote.Port, seq, r.nxt, hlen, f, c.window())
+	putHeader(h, c.localPort, c.remotePort, seq, r.nxt, hlen, f, c.window())
 	if ts {
 		timestampsOf(c).put(h[minHeaderLen:], now)
 	}
@@ -400,7 +400,7 @@ func (c *Conn) emit(now pkt.Time, b *pkt.Buf, seq, n uint32, f Flags) {
 }
 
 // sum writes the checksum of the segment p.
-func (c *Conn) sum(p []byte) { putSum(p, c.local.Addr, c.remote.Addr) }
+func (c *Conn) sum(p []byte) { putSum(p, c.localAddr, c.remoteAddr) }
 
 // rcvBuf returns how much may be held for the reader.
 func (c *Conn) rcvBuf() uint32 {

@@ -15,7 +15,7 @@ func openConn(t *testing.T, mem *pkt.Memory) *Conn {
 	env := &Env{Mem: mem, SynRetries: 3, Retries2: 5, OrphanRetries: 3, FinTimeout: pkt.Minute}
 	c := new(Conn)
 	c.Init(env, Options{RcvBuf: 64 << 10, SndBuf: 64 << 10, Linger: -1, RcvLowat: 1, TTL: 64})
-	c.Open(0, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 1}, Port: 1}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 2}, 1460, 1000, 0)
+	c.Open(0, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 1), Port: 1}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 2}, 1460, 1000, 0)
 	b := pkt.NewBuf(2000)
 	for c.Output(0, b) {
 		b.Reset()

@@ -29,7 +29,7 @@ const (
 // time, with the MSS at index mss.
 func (k *Secret) cookie(local, remote ipv4.Endpoint, seq, tick, mss uint32) uint32 {
 	h := k.Hash(local, remote)
-	m := k.Hash(ipv4.Endpoint{Addr: ipv4.AddrFrom(uint32(h)), Port: uint16(tick)}, ipv4.Endpoint{Addr: ipv4.AddrFrom(seq), Port: uint16(mss)})
+	m := k.Hash(ipv4.Endpoint{Addr: ipv4.Addr(uint32(h)), Port: uint16(tick)}, ipv4.Endpoint{Addr: ipv4.Addr(seq), Port: uint16(mss)})
 	return tick<<27 | mss<<24 | uint32(m>>8)&0xffffff
 }
 

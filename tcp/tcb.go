@@ -20,7 +20,7 @@ type TCB struct {
 
 	_ [1 + feature.LenCUBIC + feature.LenTCPInfo +
 		(feature.LenHyStart | feature.LenFRTO) + feature.LenPacing]unsafe.Pointer // env to pace
-	_ [unsafe.Offsetof(Conn{}.snd) - unsafe.Offsetof(Conn{}.local)]byte
+	_ [unsafe.Offsetof(Conn{}.snd) - unsafe.Offsetof(Conn{}.localAddr)]byte
 	_ [2]unsafe.Pointer // snd.q
 	_ [unsafe.Offsetof(Conn{}.rcv) - unsafe.Offsetof(Conn{}.snd) - 2*pointer]byte
 	_ [3]unsafe.Pointer // rcv.ooo, rcv.q

@@ -30,7 +30,7 @@ type TimeWaitConn struct {
 // left to send.
 func (c *Conn) TimeWait(now pkt.Time) TimeWaitConn {
 	return TimeWaitConn{
-		Local: c.local, Remote: c.remote,
+		Local: c.Local(), Remote: c.Remote(),
 		ExpireAt: now + TimeWaitLen,
 		rcvNxt:   c.rcv.nxt, sndNxt: c.snd.nxt,
 		ts: c.rcv.ts, wnd: c.window(),

@@ -37,7 +37,7 @@ func (c *Conn) superSize(now pkt.Time, b *pkt.Buf, mss, limit uint32) uint32 {
 // the pseudo header, not complemented.
 func (c *Conn) putPartial(b *pkt.Buf, p []byte) {
 	pkt.SetSummed(b, pkt.SumPartial)
-	pkt.BigEndian.PutUint16(p[16:], ^pkt.Checksum(ipv4.PseudoSum(c.local.Addr, c.remote.Addr, ipv4.ProtoTCP, len(p))))
+	pkt.BigEndian.PutUint16(p[16:], ^pkt.Checksum(ipv4.PseudoSum(c.localAddr, c.remoteAddr, ipv4.ProtoTCP, len(p))))
 }
 
 // superSent notes that the segment in b has n bytes of data, in segments of mss.

@@ -137,8 +137,8 @@ func TestQueueAgreesWithAList(t *testing.T) {
 				for i := range p {
 					p[i] = byte(r.Uint32())
 				}
-				m := Meta{Src: ipv4.Endpoint{Addr: ipv4.AddrFrom(r.Uint32()), Port: uint16(r.Uint32())},
-					Dst: ipv4.AddrFrom(r.Uint32()), Ifindex: uint16(r.Uint32()), TTL: uint8(r.Uint32()), TOS: uint8(r.Uint32())}
+				m := Meta{Src: ipv4.Endpoint{Addr: ipv4.Addr(r.Uint32()), Port: uint16(r.Uint32())},
+					Dst: ipv4.Addr(r.Uint32()), Ifindex: uint16(r.Uint32()), TTL: uint8(r.Uint32()), TOS: uint8(r.Uint32())}
 				if d := q.Push(mem, 20000, &m, p); d == ipv4.DropNone {
 					list = append(list, item{m, p})
 					size += Overhead + len(p)
@@ -199,7 +199,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Conn{}); n > 120 {
 		t.Errorf("Conn has %d bytes", n)
 	}
-	if Overhead != 16 {
+	if Overhead != 20 {
 		t.Errorf("Meta has %d bytes", Overhead)
 	}
 }

@@ -10,15 +10,15 @@ import (
 )
 
 var (
-	hostA = ipv4.Addr{198, 18, 0, 1}
-	hostB = ipv4.Addr{198, 18, 0, 2}
+	hostA = ipv4.AddrOf(198, 18, 0, 1)
+	hostB = ipv4.AddrOf(198, 18, 0, 2)
 	epA   = ipv4.Endpoint{Addr: hostA, Port: 5000}
 	epB   = ipv4.Endpoint{Addr: hostB, Port: 53}
 )
 
 // naiveSum is RFC 768's checksum, not complemented, over datagram p.
 func naiveSum(p []byte, src, dst ipv4.Addr) uint16 {
-	q := append(append([]byte{}, src[:]...), dst[:]...)
+	q := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(src)), uint32(dst))
 	q = append(q, 0, 17, byte(len(p)>>8), byte(len(p)))
 	q = append(append(q, p...), 0)
 	var s uint32
@@ -41,8 +41,8 @@ func datagram(src, dst ipv4.Endpoint, payload string) []byte {
 func TestHeaderRoundTrips(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := 0; i < 3000; i++ {
-		src := ipv4.Endpoint{Addr: ipv4.AddrFrom(r.Uint32()), Port: uint16(r.Uint32())}
-		dst := ipv4.Endpoint{Addr: ipv4.AddrFrom(r.Uint32()), Port: uint16(r.Uint32())}
+		src := ipv4.Endpoint{Addr: ipv4.Addr(r.Uint32()), Port: uint16(r.Uint32())}
+		dst := ipv4.Endpoint{Addr: ipv4.Addr(r.Uint32()), Port: uint16(r.Uint32())}
 		p := datagram(src, dst, string(make([]byte, r.IntN(100))))
 		for i := 8; i < len(p); i++ {
 			p[i] = byte(r.Uint32())
@@ -168,7 +168,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 9, 0, 0}, uint32(0), uint32(0))
 	f.Add([]byte{1, 2, 3}, uint32(1), uint32(1))
 	f.Fuzz(func(t *testing.T, p []byte, s, d uint32) {
-		src, dst := ipv4.AddrFrom(s), ipv4.AddrFrom(d)
+		src, dst := ipv4.Addr(s), ipv4.Addr(d)
 		sp, dp, payload, drop := Parse(p, src, dst)
 		if drop != ipv4.DropNone {
 			return

@@ -21,7 +21,7 @@ func main() {
 	s := stack.New(stack.Config{Seed: 1})
 	eth0, err := s.AddInterface("eth0", us)
 	show.Check(err)
-	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 2}), Flags: netif.IFF_UP}
+	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 2)), Flags: netif.IFF_UP}
 	show.Check(s.Ioctl(stack.SIOCSIFADDR, &r))
 	show.Check(s.Ioctl(stack.SIOCSIFFLAGS, &r))
 

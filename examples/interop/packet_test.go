@@ -201,7 +201,7 @@ func TestPingToGVisor(t *testing.T) {
 	defer r.Close()
 	msg := append([]byte{our.ICMPEcho, 0, 0, 0, 0x12, 0x34, 0, 1}, "is anybody there?"...)
 	our.SetICMPChecksum(msg)
-	if _, err := r.WriteTo(msg, our.Addr{198, 18, 0, 1}); err != nil {
+	if _, err := r.WriteTo(msg, our.AddrOf(198, 18, 0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	r.SetReadDeadline(p.ours.Socket.Now() + 5e9)

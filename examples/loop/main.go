@@ -54,8 +54,8 @@ func (h *host) step(now stack.Time) {
 func main() {
 	var clock emu.Virtual
 	a, b := emu.NewLink(emu.Config{Clock: &clock, Seed: 1, Path: emu.Path{Delay: 5e6, Loss: 0.01}})
-	left, right := newHost(a, ipv4.Addr{198, 18, 0, 1}), newHost(b, ipv4.Addr{198, 18, 0, 2})
-	l, r := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 1}, Port: 1}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 2}
+	left, right := newHost(a, ipv4.AddrOf(198, 18, 0, 1)), newHost(b, ipv4.AddrOf(198, 18, 0, 2))
+	l, r := ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 1), Port: 1}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 2}
 	if left.s.Connect(0, &left.conn, l, r) != nil || right.s.Connect(0, &right.conn, r, l) != nil {
 		panic("can't connect")
 	}

@@ -78,7 +78,7 @@ func NewPair(cfg stack.Config, mtu int) (*Pair, error) {
 }
 
 // address returns host i's.
-func address(i int) ipv4.Addr { return ipv4.Addr{198, 18, 0, byte(i + 1)} }
+func address(i int) ipv4.Addr { return ipv4.AddrOf(198, 18, 0, byte(i+1)) }
 
 // step gives host i what has arrived and polls it.
 func (p *Pair) step(i int) {

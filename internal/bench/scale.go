@@ -181,7 +181,7 @@ func openRoutes(n int) ([]*Case, error) {
 		return nil, err
 	}
 	for i := range n {
-		a := ipv4.Addr{198, 19, byte(i >> 5), byte(i << 3)}
+		a := ipv4.AddrOf(198, 19, byte(i>>5), byte(i<<3))
 		r := stack.Rtentry{Dst: stack.SockaddrIn(a), Genmask: stack.SockaddrIn(ipv4.Mask(29)), Gateway: stack.SockaddrIn(address(1)), Flags: 3}
 		if err := p.S[0].Ioctl(stack.SIOCADDRT, &r); err != nil {
 			return nil, fmt.Errorf("route %d: %w", i, err)

@@ -22,10 +22,10 @@ func SetAddr(name string, p netip.Prefix) error {
 	for _, r := range []struct {
 		name string
 		req  uintptr
-		addr ipv4.Addr
+		addr [4]byte
 	}{
 		{"SIOCSIFADDR", syscall.SIOCSIFADDR, p.Addr().As4()},
-		{"SIOCSIFNETMASK", syscall.SIOCSIFNETMASK, ipv4.Mask(uint8(p.Bits()))},
+		{"SIOCSIFNETMASK", syscall.SIOCSIFNETMASK, ipv4.Mask(uint8(p.Bits())).As4()},
 	} {
 		ifr := ifreq{family: syscall.AF_INET, addr: r.addr}
 		copy(ifr.name[:], name)
@@ -40,7 +40,7 @@ func SetAddr(name string, p netip.Prefix) error {
 type ifreq struct {
 	name         [syscall.IFNAMSIZ]byte
 	family, port uint16
-	addr         ipv4.Addr
+	addr         [4]byte
 	_            [16]byte
 }
 

@@ -111,7 +111,7 @@ func TestNobodyThere(t *testing.T) {
 	n, a, _ := two(Options{Seed: 1}, stack.Config{}, 0, near, near)
 	f := new(failing)
 	to := a.Endpoint(80)
-	to.Addr[3] = 77
+	to.Addr = to.Addr&^255 | 77
 	a.Dial(to, f)
 	begin := n.Now()
 	if err := n.Run(Minute); err != nil {
@@ -303,7 +303,7 @@ func TestSynFlood(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 20_000 {
 		n.At(n.Now()+Time(i)*Ms/2, func() {
-			from := ipv4.Endpoint{Addr: ipv4.Addr{198, 19, byte(r.Uint32()), byte(r.Uint32())}, Port: uint16(r.Uint32())}
+			from := ipv4.Endpoint{Addr: ipv4.AddrOf(198, 19, byte(r.Uint32()), byte(r.Uint32())), Port: uint16(r.Uint32())}
 			b.Inject(segment(b, from, 80, r.Uint32(), 0, tcp.SYN))
 		})
 	}

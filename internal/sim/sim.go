@@ -166,7 +166,7 @@ func (h *Host) attach(p port, network byte) {
 	if _, err := h.Stack.AddInterface(name, &tapped{p, h}); err != nil {
 		panic(err)
 	}
-	a := ipv4.Addr{198, 18, network, h.number}
+	a := ipv4.AddrOf(198, 18, network, h.number)
 	h.ports = append(h.ports, p)
 	h.addrs = append(h.addrs, a)
 	h.must(stack.SIOCSIFADDR, &stack.Ifreq{Name: name, Addr: stack.SockaddrIn(a)})

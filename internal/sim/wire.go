@@ -62,8 +62,8 @@ func (w *wireTap) count(f []byte, mss int) {
 	}
 	p := f[14:]
 	k := flowKey{
-		ipv4.Endpoint{Addr: ipv4.Addr(p[12:16]), Port: binary.BigEndian.Uint16(p[20:])},
-		ipv4.Endpoint{Addr: ipv4.Addr(p[16:20]), Port: binary.BigEndian.Uint16(p[22:])},
+		ipv4.Endpoint{Addr: ipv4.AddrAt(p[12:16]), Port: binary.BigEndian.Uint16(p[20:])},
+		ipv4.Endpoint{Addr: ipv4.AddrAt(p[16:20]), Port: binary.BigEndian.Uint16(p[22:])},
 	}
 	flags := p[33]
 	n := uint32(binary.BigEndian.Uint16(p[2:])) - 20 - uint32(p[32]>>4)*4

@@ -157,12 +157,12 @@ func TestWePingTheKernel(t *testing.T) {
 		size = min(size, 65000)
 		p := echoRequest(byte(i), size)
 		r.SetDeadline(n.Socket.Now() + 5e9)
-		if _, err := r.WriteTo(p, n.Kernel.As4()); err != nil {
+		if _, err := r.WriteTo(p, ipv4.AddrFrom4(n.Kernel.As4())); err != nil {
 			t.Fatal(size, err)
 		}
 		var m socket.Meta
 		k, err := r.ReadFrom(buf, &m)
-		if err != nil || k < 20 || !isEcho(buf[20:k], p) || m.Src.Addr != n.Kernel.As4() {
+		if err != nil || k < 20 || !isEcho(buf[20:k], p) || m.Src.Addr != ipv4.AddrFrom4(n.Kernel.As4()) {
 			t.Errorf("%d bytes: %d came back, %v", size, k, err)
 		}
 	}

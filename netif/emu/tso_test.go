@@ -18,7 +18,7 @@ func superFrame(b *netif.Buf, n, size int) {
 	f := b.Append(54 + n)
 	clear(f)
 	f[12] = 8
-	h := ipv4.Header{Src: ipv4.Addr{198, 18, 0, 1}, Dst: ipv4.Addr{198, 18, 0, 2}, Proto: ipv4.ProtoTCP, TTL: 64, DF: true, TotalLen: uint16(40 + n)}
+	h := ipv4.Header{Src: ipv4.AddrOf(198, 18, 0, 1), Dst: ipv4.AddrOf(198, 18, 0, 2), Proto: ipv4.ProtoTCP, TTL: 64, DF: true, TotalLen: uint16(40 + n)}
 	h.Put(f[14:34])
 	f[46] = 5 << 4
 	for i := range n {

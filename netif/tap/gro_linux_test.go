@@ -20,7 +20,7 @@ func withVnet(h vnetHeader, proto byte, n int) *netif.Buf {
 	copy(p, (*[vnetLen]byte)(unsafe.Pointer(&h))[:])
 	f := p[vnetLen:]
 	f[12] = 8
-	ih := ipv4.Header{Src: ipv4.Addr{198, 18, 7, 1}, Dst: ipv4.Addr{198, 18, 7, 2}, Proto: proto, TTL: 64, DF: true, TotalLen: uint16(20 + hlen + n)}
+	ih := ipv4.Header{Src: ipv4.AddrOf(198, 18, 7, 1), Dst: ipv4.AddrOf(198, 18, 7, 2), Proto: proto, TTL: 64, DF: true, TotalLen: uint16(20 + hlen + n)}
 	ih.Put(f[14:34])
 	if proto == ipv4.ProtoTCP {
 		f[34+12] = 5 << 4

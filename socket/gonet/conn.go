@@ -61,8 +61,8 @@ func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.sock().Remote()) }
 func tcpAddr(e ipv4.Endpoint) *net.TCPAddr {
 	a := &struct {
 		net.TCPAddr
-		ip ipv4.Addr
-	}{ip: e.Addr}
+		ip [4]byte
+	}{ip: e.Addr.As4()}
 	a.IP, a.Port = a.ip[:], int(e.Port)
 	return &a.TCPAddr
 }

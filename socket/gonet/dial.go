@@ -74,7 +74,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	var first error
 	for i, a := range addrs {
-		remote := ipv4.Endpoint{Addr: a.As4(), Port: port}
+		remote := ipv4.Endpoint{Addr: ipv4.AddrFrom4(a.As4()), Port: port}
 		one, cancel := share(ctx, len(addrs)-i)
 		var c net.Conn
 		err := sysError("bind", errno.EINVAL)
@@ -187,7 +187,7 @@ func (s *Stack) listenEndpoint(network, address, want string) (e ipv4.Endpoint, 
 	}
 	addrs, port, err := resolve(context.Background(), s.Resolver, network, address)
 	if err == nil {
-		e = ipv4.Endpoint{Addr: addrs[0].As4(), Port: port}
+		e = ipv4.Endpoint{Addr: ipv4.AddrFrom4(addrs[0].As4()), Port: port}
 	}
 	return e, err
 }
@@ -213,7 +213,7 @@ func localEndpoint(network string, addr net.Addr) (e ipv4.Endpoint, validPort bo
 	}
 	e.Port = ap.Port()
 	if a := ap.Addr().Unmap(); a.Is4() {
-		e.Addr = a.As4()
+		e.Addr = ipv4.AddrFrom4(a.As4())
 	} else if a.IsValid() && !a.IsUnspecified() {
 		return e, false, &net.AddrError{Err: "non-IPv4 address", Addr: addr.String()}
 	}

@@ -87,7 +87,7 @@ func (s *Stack) Configure(name, address, gateway string) error {
 		return &net.AddrError{Err: "not an IPv4 address", Addr: address}
 	}
 	bits, _ := prefix.Mask.Size()
-	r := stack.Ifreq{Name: name, Addr: stack.SockaddrIn(ipv4.Addr(ip.To4()))}
+	r := stack.Ifreq{Name: name, Addr: stack.SockaddrIn(ipv4.AddrAt(ip.To4()))}
 	if err := s.Ioctl(stack.SIOCSIFADDR, &r); err != nil {
 		return os.NewSyscallError("SIOCSIFADDR", err)
 	}
@@ -113,7 +113,7 @@ func (s *Stack) Configure(name, address, gateway string) error {
 		return &net.AddrError{Err: "not an IPv4 address", Addr: gateway}
 	}
 	err = s.Ioctl(stack.SIOCADDRT, &stack.Rtentry{
-		Dst: stack.SockaddrIn(ipv4.Any), Genmask: stack.SockaddrIn(ipv4.Any), Gateway: stack.SockaddrIn(gw.As4()),
+		Dst: stack.SockaddrIn(ipv4.Any), Genmask: stack.SockaddrIn(ipv4.Any), Gateway: stack.SockaddrIn(ipv4.AddrFrom4(gw.As4())),
 		Flags: route.RTF_UP | route.RTF_GATEWAY,
 	})
 	return os.NewSyscallError("SIOCADDRT", err)

@@ -67,7 +67,7 @@ func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) 
 	if err != nil {
 		return n, netip.AddrPort{}, c.failed("read", "recvfrom", err)
 	}
-	return n, netip.AddrPortFrom(netip.AddrFrom4(m.Src.Addr), m.Src.Port), nil
+	return n, netip.AddrPortFrom(netip.AddrFrom4(m.Src.Addr.As4()), m.Src.Port), nil
 }
 
 // WriteTo implements net.PacketConn. addr is a *net.UDPAddr.
@@ -97,7 +97,7 @@ func (c *PacketConn) writeTo(b []byte, to netip.AddrPort, addr net.Addr) (n int,
 	case !ip.Is4():
 		err = &net.AddrError{Err: "non-IPv4 address", Addr: ip.String()}
 	default:
-		n, err = c.sock().WriteTo(b, ipv4.Endpoint{Addr: ip.As4(), Port: to.Port()})
+		n, err = c.sock().WriteTo(b, ipv4.Endpoint{Addr: ipv4.AddrFrom4(ip.As4()), Port: to.Port()})
 	}
 	if err != nil && addr == nil {
 		addr = net.UDPAddrFromAddrPort(to)
@@ -124,8 +124,8 @@ func (c *PacketConn) RemoteAddr() net.Addr {
 func udpAddr(e ipv4.Endpoint) *net.UDPAddr {
 	a := &struct {
 		net.UDPAddr
-		ip ipv4.Addr
-	}{ip: e.Addr}
+		ip [4]byte
+	}{ip: e.Addr.As4()}
 	a.IP, a.Port = a.ip[:], int(e.Port)
 	return &a.UDPAddr
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/bonsainet/bonsai/internal/feature"
+	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/netif/emu"
 	"github.com/bonsainet/bonsai/socket/gonet"
 	"github.com/bonsainet/bonsai/stack"
@@ -111,7 +112,7 @@ func TestResolver(t *testing.T) {
 		t.Error(got, err)
 	}
 	// The first address refuses, the second does not.
-	b.Ioctl(stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0:1", Addr: stack.SockaddrIn([4]byte{198, 18, 0, 3})})
+	b.Ioctl(stack.SIOCSIFADDR, &stack.Ifreq{Name: "eth0:1", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 3))})
 	l, err := b.Listen("tcp", "198.18.0.3:80")
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func (l *link) Now() socket.Time                  { return 0 }
 func (l *link) Timer(func()) func(at socket.Time) { return func(socket.Time) {} }
 
 var (
-	peer = ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 9}, Port: 80}
+	peer = ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 9), Port: 80}
 	buf  [2048]byte
 )
 
@@ -118,7 +118,7 @@ func packets(s *socket.Stack) {
 
 // configure calls the ioctls of each kind.
 func configure(s *socket.Stack) {
-	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}
+	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 1))}
 	check(s.Ioctl(stack.SIOCSIFADDR, &r))
 	r.Addr = stack.SockaddrIn(ipv4.Mask(24))
 	check(s.Ioctl(stack.SIOCSIFNETMASK, &r))
@@ -131,7 +131,7 @@ func configure(s *socket.Stack) {
 	check(s.Ioctl(stack.SIOCADDRT, &stack.Rtentry{
 		Dst:     stack.SockaddrIn(ipv4.Any),
 		Genmask: stack.SockaddrIn(ipv4.Any),
-		Gateway: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 254}),
+		Gateway: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 254)),
 		Flags:   route.RTF_UP | route.RTF_GATEWAY,
 	}))
 }

@@ -29,7 +29,7 @@ func main() {
 	c := new(stack.TCB).Conn() // it would do with a stack.Conn, and pay for the description of it: see tcp.TCB
 	c.Init(s)
 	if err == nil {
-		err = s.Connect(dev.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 80})
+		err = s.Connect(dev.now, c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 1, 1), Port: 80})
 	}
 	if err != nil {
 		println(err.Error())
@@ -73,7 +73,7 @@ func main() {
 
 // configure brings up eth0, as ifconfig and route do.
 func configure(s *stack.Stack) error {
-	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}
+	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 1))}
 	if err := s.Ioctl(stack.SIOCSIFADDR, &r); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func configure(s *stack.Stack) error {
 	return s.Ioctl(stack.SIOCADDRT, &stack.Rtentry{
 		Dst:     stack.SockaddrIn(ipv4.Any),
 		Genmask: stack.SockaddrIn(ipv4.Any),
-		Gateway: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 254}),
+		Gateway: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 254)),
 		Flags:   route.RTF_UP | route.RTF_GATEWAY,
 	})
 }

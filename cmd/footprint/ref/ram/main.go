@@ -140,7 +140,7 @@ func main() {
 	s := socket.New(stack.Config{MaxConns: warm + n, Memory: 1 << 30}, p)
 	_, err := s.Attach("eth0", p)
 	must(err)
-	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}
+	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 1))}
 	must(s.Ioctl(stack.SIOCSIFADDR, &r))
 	r.Addr = stack.SockaddrIn(ipv4.Mask(24))
 	must(s.Ioctl(stack.SIOCSIFNETMASK, &r))
@@ -153,7 +153,7 @@ func main() {
 		if i == warm {
 			before = heap()
 		}
-		remote := ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: uint16(1 + i)}
+		remote := ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: uint16(1 + i)}
 		conns[i], err = s.Dial(ipv4.Endpoint{}, remote, s.Now()+10e9)
 		must(err)
 	}

@@ -39,7 +39,7 @@ func fetch(s *socket.Stack, l *link) error {
 	if err := configure(s); err != nil {
 		return err
 	}
-	c, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 1, 1}, Port: 80}, 0)
+	c, err := s.Dial(ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 1, 1), Port: 80}, 0)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func fetch(s *socket.Stack, l *link) error {
 
 // configure brings up eth0, as ifconfig and route do.
 func configure(s *socket.Stack) error {
-	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}
+	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 1))}
 	if err := s.Ioctl(stack.SIOCSIFADDR, &r); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func configure(s *socket.Stack) error {
 	return s.Ioctl(stack.SIOCADDRT, &stack.Rtentry{
 		Dst:     stack.SockaddrIn(ipv4.Any),
 		Genmask: stack.SockaddrIn(ipv4.Any),
-		Gateway: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 254}),
+		Gateway: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 254)),
 		Flags:   route.RTF_UP | route.RTF_GATEWAY,
 	})
 }

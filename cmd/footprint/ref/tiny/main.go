@@ -55,7 +55,7 @@ func wait(deadline stack.Time) bool {
 func main() {
 	s := stack.New(stack.Config{})
 	index, err := s.AddInterface("eth0", link{})
-	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.Addr{198, 18, 0, 1})}
+	r := stack.Ifreq{Name: "eth0", Addr: stack.SockaddrIn(ipv4.AddrOf(198, 18, 0, 1))}
 	if err == nil {
 		err = s.Ioctl(stack.SIOCSIFADDR, &r)
 	}
@@ -66,7 +66,7 @@ func main() {
 	var c stack.Conn
 	c.Init(s)
 	if err == nil {
-		err = s.Connect(now(), &c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.Addr{198, 18, 0, 2}, Port: 80})
+		err = s.Connect(now(), &c, ipv4.Endpoint{}, ipv4.Endpoint{Addr: ipv4.AddrOf(198, 18, 0, 2), Port: 80})
 	}
 	if err != nil {
 		println(err.Error())
