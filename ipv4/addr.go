@@ -125,8 +125,6 @@ type Prefix struct {
 }
 
 // Mask returns the netmask of a prefix of n bits.
-//
-//go:noinline
 func Mask(n uint8) Addr { return Broadcast << (32 - n) }
 
 // MaskBits returns the length of the prefix that mask stands for, and whether

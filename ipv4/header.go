@@ -166,8 +166,6 @@ func sumWords(w0, w1 uint64, w2 uint32) uint32 {
 // PseudoSum returns the partial checksum over the pseudo header that TCP and
 // UDP put in front of a segment of length bytes, header included (RFC 9293
 // section 3.1, RFC 768).
-//
-//go:noinline
 func PseudoSum(src, dst Addr, proto uint8, length int) uint32 {
 	return uint32(src>>16+src&0xffff+dst>>16+dst&0xffff) + uint32(proto) + uint32(length)
 }

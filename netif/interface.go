@@ -52,13 +52,26 @@ type Address struct {
 	Alias     string    // label behind the interface's name: "" or ":..."
 }
 
+// addressShape is an Address as it is allocated: see tcp.TCB.
+type addressShape struct {
+	_ noCompare
+	_ unsafe.Pointer
+	_ [unsafe.Offsetof(Address{}.Alias) - unsafe.Offsetof(Address{}.Local)]byte
+	_ string
+}
+
+// NewAddress returns an address with mask, of no interface yet.
+func NewAddress(local, mask ipv4.Addr) *Address {
+	a := (*Address)(unsafe.Pointer(new(addressShape)))
+	a.Local, a.Peer, a.Mask = local, local, mask
+	return a
+}
+
 // noCompare in a struct spares the code that compares two of them, which Go makes
 // for every comparable type that it can't rule out (60 to 360 bytes each).
 type noCompare [0]func()
 
 // Contains reports whether b has a's prefix.
-//
-//go:noinline
 func (a *Address) Contains(b ipv4.Addr) bool {
 	return (b^a.Peer)&a.Mask == 0
 }

@@ -7,6 +7,7 @@ import (
 )
 
 func TestShapes(t *testing.T) {
+	shapetest.Same[Address, addressShape](t)
 	shapetest.Same[Interface, interfaceShape](t)
 	shapetest.Same[Neighbour, neighbourShape](t)
 }

@@ -168,7 +168,9 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 		i.Flags |= netif.IFF_RUNNING
 	}
 	if i.Flags&netif.IFF_LOOPBACK != 0 {
-		s.addAddr(i, &netif.Address{Local: ipv4.Loopback, Peer: ipv4.Loopback, Mask: ipv4.Mask(8), Scope: route.ScopeHost})
+		a := netif.NewAddress(ipv4.Loopback, ipv4.Mask(8))
+		a.Scope = route.ScopeHost
+		s.addAddr(i, a)
 	}
 	for a := i.Addrs; a != nil; a = a.Next {
 		s.connect(i, a, true)

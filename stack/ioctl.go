@@ -66,7 +66,6 @@ func SockaddrIn(a ipv4.Addr) (sa Sockaddr) {
 	return sa
 }
 
-//go:noinline
 func (sa *Sockaddr) setIn(a ipv4.Addr) {
 	*sa = Sockaddr{Family: AF_INET}
 	a.Put(sa.Data[2:6])
@@ -302,8 +301,8 @@ func (s *Stack) setAddr(i *netif.Interface, alias string, addr ipv4.Addr, old *n
 	if old != nil {
 		s.delAddr(i, old)
 	}
-	a := new(netif.Address)
-	a.Local, a.Peer, a.Mask, a.Alias = addr, addr, addr.ClassMask(), alias
+	a := netif.NewAddress(addr, addr.ClassMask())
+	a.Alias = alias
 	if addr.IsLoopback() {
 		a.Scope = route.ScopeHost
 	}
