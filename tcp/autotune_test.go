@@ -8,14 +8,14 @@ import (
 )
 
 // tuned returns a dialogue whose buffers may grow to 1 MiB, over a path of 100 ms.
-func tuned(t *testing.T) *dialogue {
+func tuned(t *testing.T, syn ...part) *dialogue {
 	t.Helper()
 	if !feature.On("autotune") {
 		t.Skip("needs feature autotune")
 	}
 	d := newDialogue(t, withMemory(8<<20), withRcvBuf(65536), withSndBuf(16384))
 	d.env.MaxRcvBuf, d.env.MaxSndBuf = 1<<20, 1<<20
-	d.connect(mss(1460), wscale(6))
+	d.connect(append(syn, mss(1460), wscale(6))...)
 	return d
 }
 
@@ -141,6 +141,58 @@ func TestBuffersDoNotGrowWhenMemoryIsLow(t *testing.T) {
 		d.failf("and with memory, not grown")
 	}
 	d.hold = false
+}
+
+func TestNearbyAndCrowdedQueuesLittle(t *testing.T) {
+	if !feature.On("rack") {
+		t.Skip("no least round trip is kept")
+	}
+	for _, c := range []struct {
+		name  string
+		rtt   pkt.Time
+		hog   uint32 // others hold more bytes
+		locks bool
+		most  int // that may be queued
+	}{
+		{"alone", nearby / 2 * pkt.Microsecond, 0, false, 300000},
+		{"crowded", nearby / 2 * pkt.Microsecond, crowded, false, crowdBuf},
+		{"far", nearby * pkt.Microsecond, crowded, false, 300000},
+		{"size set", nearby / 2 * pkt.Microsecond, crowded, true, 300000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := tuned(t, rawOptions(optNop, optNop, optSACKPermitted, 2))
+			d.mem.Limit = 64 << 20
+			d.tryWrite(1000)
+			d.ignore()
+			d.advance(c.rtt)
+			d.recv(ACK)
+			d.ignore()
+			d.c.Options.SndBuf = 300000
+			if c.locks {
+				d.c.LockSndBuf()
+			}
+			d.hold = true // the dialogue counts chunks
+			var hog []*pkt.Chunk
+			for uint32(len(hog))*pkt.ChunkSize <= c.hog {
+				hog = append(hog, d.mem.Get())
+			}
+			d.tryWrite(1 << 20)
+			d.ignore()
+			if n := d.c.Unacked(); n != c.most {
+				d.failf("%d bytes are queued, want %d", n, c.most)
+			}
+			// Once the others let go, there is room again.
+			for _, k := range hog {
+				d.mem.Put(k)
+			}
+			d.tryWrite(1 << 20)
+			d.ignore()
+			if n := d.c.Unacked(); n != 300000 {
+				d.failf("%d bytes are queued in the end", n)
+			}
+			d.hold = false
+		})
+	}
 }
 
 func TestSendBufferIsTwiceTheCongestionWindow(t *testing.T) {

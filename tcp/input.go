@@ -365,7 +365,7 @@ func (c *Conn) ackNew(now pkt.Time, s *Segment, n uint32) {
 		if feature.Autotune && c.flags&flagWantWrite != 0 {
 			c.tuneSend()
 		}
-		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 && (!feature.TCPOpts || c.notSentLow()) {
+		if c.flags&flagWantWrite != 0 && uint32(c.Unacked())*3 <= c.sndBuf()*2 && (!feature.TCPOpts || c.notSentLow()) {
 			c.flags &^= flagWantWrite
 			c.events |= Writable
 		}

@@ -51,7 +51,7 @@ func (c *Conn) notSentLow() bool {
 
 // wakeLow follows the sending of new data while a writer waits.
 func (c *Conn) wakeLow() {
-	if c.snd.low[:][0] != 0 && c.notSentLow() && uint32(c.Unacked())*3 <= c.Options.SndBuf*2 {
+	if c.snd.low[:][0] != 0 && c.notSentLow() && uint32(c.Unacked())*3 <= c.sndBuf()*2 {
 		c.flags &^= flagWantWrite
 		c.events |= Writable
 	}

@@ -66,8 +66,8 @@ func (c *Conn) Write(p []byte) (int, errno.Errno) {
 	}
 	used := uint32(c.Unacked())
 	n := uint32(0)
-	if c.Options.SndBuf > used {
-		n = c.Options.SndBuf - used
+	if b := c.sndBuf(); b > used {
+		n = b - used
 	}
 	if uint64(len(p)) <= uint64(n) {
 		n = uint32(len(p))
