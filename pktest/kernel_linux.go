@@ -44,7 +44,7 @@ func (k *Kernel) Has(name string) bool {
 	case "loose:psh": // on more segments than MUST-61 asks for
 		return true
 	case "target:kernel", "wscale", "timestamps", "sack", "rack", "keepalive", "pmtud", "listen", "urgent", "ecn", "tcpinfo",
-		"fragmentation", "reassembly", "rawsock", "redirect", "newreno":
+		"fragmentation", "reassembly", "rawsock", "pktsock", "redirect", "newreno":
 		return true
 	case "cubic":
 		return hasCubic()

@@ -32,6 +32,7 @@ func TestShapes(t *testing.T) {
 	shapetest.Same[Conn, connShape](t)
 	shapetest.Same[Packet, packetShape](t)
 	shapetest.Same[Raw, rawShape](t)
+	shapetest.Same[PacketSocket, packetSocketShape](t)
 	shapetest.Same[Listener, listenerShape](t)
 	shapetest.Same[Stack, stackShape](t)
 	shapetest.Same[port, portShape](t)

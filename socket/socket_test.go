@@ -592,6 +592,45 @@ func TestRawEcho(t *testing.T) {
 	})
 }
 
+func TestPacketSocket(t *testing.T) {
+	bubble(t, stack.Config{}, func(p *pair) {
+		const typ = 0x88b5
+		a, err := p.s[0].OpenPacketSocket(typ, 0, true)
+		if !feature.PktSock {
+			p.is("open", err, errno.EAFNOSUPPORT)
+			return
+		}
+		p.is("open", err, 0)
+		b, err := p.s[1].OpenPacketSocket(typ, 0, false)
+		p.is("open", err, 0)
+		p.is("do", b.Do(func(x *stack.PacketSocket) { x.RcvBuf = 100000 }), 0)
+		start := time.Now()
+		_, err = a.WriteTo([]byte("hello"), &LinkAddr{Ifindex: 2, Addr: netif.BroadcastMAC})
+		p.is("write", err, 0)
+		var from LinkAddr
+		buf := make([]byte, 100)
+		n, length, err := b.ReadFrom(buf, &from)
+		p.is("read", err, 0)
+		if n != 19 || length != 19 || string(buf[14:n]) != "hello" || from.Pkttype != stack.PACKET_BROADCAST || from.Protocol != typ {
+			t.Errorf("% x from %+v", buf[:n], from)
+		}
+		p.took("frame", start, delay)
+		_, err = a.WriteTo([]byte("hello"), &LinkAddr{})
+		p.is("write", err, errno.ENXIO)
+		b.SetReadDeadline(p.clock.Now() + 1e9)
+		_, _, err = b.ReadFrom(buf, &from)
+		p.is("read", err, ErrDeadline)
+		p.is("close", b.Close(), 0)
+		_, _, err = b.ReadFrom(buf, &from)
+		p.is("read", err, ErrClosed)
+		_, err = b.WriteTo(buf, &from)
+		p.is("write", err, ErrClosed)
+		p.is("close", b.Close(), ErrClosed)
+		_, err = p.s[0].OpenPacketSocket(typ, 99, false)
+		p.is("open", err, errno.ENODEV)
+	})
+}
+
 func TestListener(t *testing.T) {
 	bubble(t, stack.Config{}, func(p *pair) {
 		l, err := p.s[1].Listen(ipv4.Endpoint{Port: 80}, 10)

@@ -1,5 +1,5 @@
 // Package socket is blocking sockets over a stack: Conn (TCP), Packet (UDP),
-// Raw and Listener, with deadlines in stack time. It knows neither package net
+// Raw, PacketSocket and Listener, with deadlines in stack time. It knows neither package net
 // nor package time: see socket/gonet for those.
 //
 // A Stack has one lock. One goroutine for each device waits for frames, and takes
@@ -265,6 +265,16 @@ func (s *Stack) Listen(local ipv4.Endpoint, backlog int) (*Listener, error) {
 		return nil, errno.EOPNOTSUPP
 	}
 	return s.newListener(local, backlog)
+}
+
+// OpenPacketSocket opens a packet socket for frames of protocol, an EtherType or stack.ETH_P_ALL, on
+// interface ifindex, 0 being all; a cooked one is without the Ethernet header (feature pktsock, else
+// EAFNOSUPPORT). Errors are those of stack.Stack.OpenPacket.
+func (s *Stack) OpenPacketSocket(protocol uint16, ifindex int, cooked bool) (*PacketSocket, error) {
+	if !feature.PktSock {
+		return nil, errno.EAFNOSUPPORT
+	}
+	return s.newPacketSocket(protocol, ifindex, cooked)
 }
 
 // OpenRaw opens a raw socket for protocol proto (feature rawsock, else

@@ -42,6 +42,11 @@ type (
 		_ sockShape
 		_ stack.RawMem
 	}
+	packetSocketShape struct {
+		_ [0]func() // not comparable
+		_ sockShape
+		_ stack.PacketMem
+	}
 	listenerShape struct {
 		_ [0]func() // not comparable
 		_ sockShape
@@ -54,6 +59,8 @@ type (
 	_ [unsafe.Sizeof(packetShape{}) - unsafe.Sizeof(Packet{})]struct{}
 	_ [unsafe.Sizeof(Raw{}) - unsafe.Sizeof(rawShape{})]struct{}
 	_ [unsafe.Sizeof(rawShape{}) - unsafe.Sizeof(Raw{})]struct{}
+	_ [unsafe.Sizeof(PacketSocket{}) - unsafe.Sizeof(packetSocketShape{})]struct{}
+	_ [unsafe.Sizeof(packetSocketShape{}) - unsafe.Sizeof(PacketSocket{})]struct{}
 	_ [unsafe.Sizeof(Listener{}) - unsafe.Sizeof(listenerShape{})]struct{}
 	_ [unsafe.Sizeof(listenerShape{}) - unsafe.Sizeof(Listener{})]struct{}
 )

@@ -155,6 +155,9 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 		if changed&netif.IFF_UP != 0 {
 			i.Flags &^= netif.IFF_RUNNING
 			s.disable(i)
+			if feature.PktSock && s.tap != nil {
+				s.tap(s, i, nil, false)
+			}
 		}
 		return
 	}

@@ -100,7 +100,7 @@ func (s *Stack) sendTrain(c *Conn) {
 		return
 	}
 	ifc := p.ifc(s)
-	if !ifc.IsUp() || feature.Pcap && ifc.Capture != nil {
+	if !ifc.IsUp() || feature.Pcap && ifc.Capture != nil || feature.PktSock && s.tap != nil {
 		return
 	}
 	t := trainOf(s)

@@ -191,6 +191,7 @@ type fuzzRun struct {
 	slots    [4]*Conn // what operations refer to
 	udps     [2]*UDP
 	raw      *Raw
+	packet   *PacketSocket
 }
 
 func fuzzEngine(t *testing.T, in []byte) *fuzzRun {
@@ -504,10 +505,14 @@ func (z *fuzzRun) datagramSockets(op byte) {
 			z.udps[i] = nil
 		}
 	case opRaw:
+		how := z.byte()
+		if feature.PktSock && how>>3&3 == 3 {
+			z.packetSocket(how)
+			return
+		}
 		if !feature.RawSock {
 			return
 		}
-		how := z.byte()
 		switch {
 		case z.raw == nil:
 			z.raw = &Raw{Proto: []byte{1, 6, 17, 99}[how&3], HdrIncl: how&4 != 0}
@@ -523,6 +528,33 @@ func (z *fuzzRun) datagramSockets(op byte) {
 		default:
 			z.raw.SendTo(z.now, z.take(int(how)), ipv4.AddrOf(198, 18, 0, how>>4))
 		}
+	}
+}
+
+// packetSocket is an operation on a packet socket. What it sends is of a type of its own, as the
+// frames of the stack are checked.
+func (z *fuzzRun) packetSocket(how byte) {
+	switch {
+	case z.packet == nil:
+		z.packet = &PacketSocket{Protocol: []uint16{ETH_P_ALL, netif.EtherTypeIPv4, netif.EtherTypeARP, 0}[how&3], Cooked: how&4 != 0, RcvBuf: 10000}
+		if err := z.s.OpenPacket(z.packet); err != nil {
+			z.t.Fatal(err)
+		}
+		z.k.pkts = append(z.k.pkts, z.packet)
+	case how&3 == 0:
+		z.packet.Close()
+		z.packet = nil
+	case how&3 == 1:
+		var from LinkAddr
+		if n, length, e := z.packet.Recv(make([]byte, 100), &from); e == 0 && n > length {
+			z.t.Fatal("received more than was sent")
+		}
+	default:
+		p := z.take(int(how))
+		if !z.packet.Cooked {
+			p = append(frame(netif.BroadcastMAC, netif.MAC{2}, etherTypeTest, nil), p...)
+		}
+		z.packet.Send(z.now, p, &LinkAddr{Ifindex: int32(how >> 6), Protocol: etherTypeTest})
 	}
 }
 
@@ -650,6 +682,9 @@ func (z *fuzzRun) finish() {
 		u.Close()
 	}
 	for _, r := range z.k.raws {
+		r.Close()
+	}
+	for _, r := range z.k.pkts {
 		r.Close()
 	}
 	s := z.s

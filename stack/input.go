@@ -18,6 +18,11 @@ func (s *Stack) Input(now pkt.Time, ifindex int, frames []*netif.Buf) {
 	if feature.Pcap && ifc.Capture != nil {
 		captureBatch(now, ifc.Capture, frames)
 	}
+	if feature.PktSock && s.tap != nil {
+		for _, b := range frames {
+			s.tap(s, ifc, b.Bytes(), false)
+		}
+	}
 	for i := 0; i < len(frames); i++ {
 		b := frames[i]
 		if feature.FastPath && !(feature.GRO && offloaded(b)) {

@@ -64,6 +64,7 @@ type checker struct {
 	conns []*Conn // all, those that are closed too
 	udps  []*UDP
 	raws  []*Raw
+	pkts  []*PacketSocket
 	edges map[*Conn]uint32 // the right edge of each receive window
 	errs  []string
 }
@@ -272,6 +273,9 @@ func (k *checker) memory() {
 		walk(chunks(unsafe.Pointer(&u.Conn), udpQ))
 	}
 	for _, r := range k.raws {
+		walk(chunks(unsafe.Pointer(&r.queue), rawQ))
+	}
+	for _, r := range k.pkts {
 		walk(chunks(unsafe.Pointer(&r.queue), rawQ))
 	}
 	if n := uint32(len(seen)) * pkt.ChunkSize; n != k.s.mem.Used() || n > k.s.mem.Limit {

@@ -36,6 +36,17 @@ func (s *Stack) OpenRaw(r *Raw) error {
 	return s.openRaw(r)
 }
 
+// OpenPacket begins to receive frames of r.Protocol on interface r.Ifindex: r has what is sent and
+// received from now on. It returns EPERM with Config.Unprivileged, EINVAL if r is open already,
+// ENODEV for an interface that does not exist or has no frames, as lo, and EAFNOSUPPORT without
+// feature pktsock.
+func (s *Stack) OpenPacket(r *PacketSocket) error {
+	if !feature.PktSock {
+		return errno.EAFNOSUPPORT
+	}
+	return s.openPacket(r)
+}
+
 // WriteUrgent queues data whose last byte is urgent (MSG_OOB); see
 // tcp.Conn.WriteUrgent. Poll sends it. It returns EOPNOTSUPP without feature urgent.
 func (c *Conn) WriteUrgent(p []byte) (int, Errno) {

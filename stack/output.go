@@ -272,6 +272,9 @@ func (s *Stack) transmit(ifc *netif.Interface, b *pkt.Buf) {
 	if feature.Pcap && ifc.Capture != nil {
 		ifc.Capture(s.now, b.Bytes(), true)
 	}
+	if feature.PktSock && s.tap != nil {
+		s.tap(s, ifc, b.Bytes(), true)
+	}
 	s.enqueue(ifc, b)
 }
 

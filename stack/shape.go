@@ -48,6 +48,16 @@ type RawMem struct {
 	_ [unsafe.Sizeof(Raw{}) - unsafe.Offsetof(Raw{}.queue) - 2*pointer]byte
 }
 
+// PacketMem is the memory of a PacketSocket.
+type PacketMem struct {
+	_ [0]func() // not comparable
+
+	_ [2]unsafe.Pointer // Data, Sock.next
+	_ [sockBytes]byte
+	_ [4]unsafe.Pointer // stack, next, queue
+	_ [unsafe.Sizeof(PacketSocket{}) - unsafe.Offsetof(PacketSocket{}.queue) - 2*pointer]byte
+}
+
 // ListenerMem is the memory of a Listener.
 type ListenerMem struct {
 	_ [0]func() // not comparable
@@ -70,6 +80,9 @@ func (b *TCB) Conn() *Conn { return (*Conn)(unsafe.Pointer(b)) }
 // UDP returns the socket whose memory m is.
 func (m *UDPMem) UDP() *UDP { return (*UDP)(unsafe.Pointer(m)) }
 
+// Packet returns the socket whose memory m is.
+func (m *PacketMem) Packet() *PacketSocket { return (*PacketSocket)(unsafe.Pointer(m)) }
+
 // Raw returns the socket whose memory m is.
 func (m *RawMem) Raw() *Raw { return (*Raw)(unsafe.Pointer(m)) }
 
@@ -85,7 +98,7 @@ type stackShape struct {
 	_          int
 	_, _       []byte // seg
 	_          [unsafe.Sizeof(tcp.Segment{}) - 6*pointer]byte
-	_          [10 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to spare, udp
+	_          [12 + len(udpTable{}.buckets)]unsafe.Pointer // dirty, ready, reasm to tap, udp
 	_          unsafe.Pointer                               // routes
 	_          [unsafe.Sizeof(route.Table{}) - pointer]byte
 	_          unsafe.Pointer // mem

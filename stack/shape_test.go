@@ -11,6 +11,7 @@ func TestShapes(t *testing.T) {
 	shapetest.Same[Conn, TCB](t)
 	shapetest.Same[UDP, UDPMem](t)
 	shapetest.Same[Raw, RawMem](t)
+	shapetest.Same[PacketSocket, PacketMem](t)
 	shapetest.Same[Listener, ListenerMem](t)
 	shapetest.Same[listenTable, listenTableShape](t)
 	shapetest.Same[timeWait, timeWaitShape](t)

@@ -63,6 +63,10 @@ const (
 	// RawSock: raw IPv4 sockets, for ping and traceroute (in client and full).
 	RawSock = tags.RawSock
 
+	// PktSock: packet sockets: frames in and out, by protocol (in client and
+	// full).
+	PktSock = tags.PktSock
+
 	// Ethtool: SIOCETHTOOL: driver info, link, statistics, features (in client
 	// and full).
 	Ethtool = tags.Ethtool
@@ -154,6 +158,7 @@ const (
 	LenPMTUD         = tags.LenPMTUD
 	LenAutotune      = tags.LenAutotune
 	LenRawSock       = tags.LenRawSock
+	LenPktSock       = tags.LenPktSock
 	LenEthtool       = tags.LenEthtool
 	LenPcap          = tags.LenPcap
 	LenFastSum       = tags.LenFastSum
@@ -202,6 +207,8 @@ func On(name string) bool {
 		return Autotune
 	case "rawsock":
 		return RawSock
+	case "pktsock":
+		return PktSock
 	case "ethtool":
 		return Ethtool
 	case "pcap":

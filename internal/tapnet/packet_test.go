@@ -13,7 +13,9 @@ import (
 
 	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
+	"github.com/bonsainet/bonsai/netif"
 	"github.com/bonsainet/bonsai/socket"
+	"github.com/bonsainet/bonsai/stack"
 )
 
 // sizes of datagrams: the last ones go in fragments.
@@ -164,6 +166,78 @@ func TestWePingTheKernel(t *testing.T) {
 		k, err := r.ReadFrom(buf, &m)
 		if err != nil || k < 20 || !isEcho(buf[20:k], p) || m.Src.Addr != ipv4.AddrFrom4(n.Kernel.As4()) {
 			t.Errorf("%d bytes: %d came back, %v", size, k, err)
+		}
+	}
+}
+
+// TestPacketSockets has frames of a protocol that neither stack knows go both ways, between a packet
+// socket of the kernel and one of ours.
+func TestPacketSockets(t *testing.T) {
+	if !feature.PktSock {
+		t.Skip("needs feature pktsock")
+	}
+	const typ = 0x88b5 // for experiments (IEEE 802)
+	n := New(t, Config{})
+	ifi, err := net.InterfaceByName(n.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, typ>>8|typ<<8&0xff00)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(k)
+	if err := syscall.Bind(k, &syscall.SockaddrLinklayer{Protocol: typ>>8 | typ<<8&0xff00, Ifindex: ifi.Index}); err != nil {
+		t.Fatal(err)
+	}
+	syscall.SetsockoptTimeval(k, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: 5})
+	const eth0 = 2
+	raw, err := n.Socket.OpenPacketSocket(typ, eth0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	cooked, err := n.Socket.OpenPacketSocket(typ, eth0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cooked.Close()
+	kernel := netif.MAC(ifi.HardwareAddr)
+	for _, size := range []int{46, 100, 1500} {
+		p := bytes.Repeat([]byte{byte(size)}, size)
+		if _, err := cooked.WriteTo(p, &socket.LinkAddr{Addr: kernel}); err != nil {
+			t.Fatal(size, err)
+		}
+		var f [2000]byte
+		m, from, err := syscall.Recvfrom(k, f[:], 0)
+		if err != nil || m != 14+size || !bytes.Equal(f[14:m], p) || netif.MAC(f[:]) != kernel {
+			t.Fatalf("the kernel received % x, %v", f[:m], err)
+		}
+		ours := netif.MAC(f[6:])
+		if a := from.(*syscall.SockaddrLinklayer); a.Pkttype != stack.PACKET_HOST || netif.MAC(a.Addr[:]) != ours {
+			t.Errorf("the kernel received it from %v", a)
+		}
+		// Back it goes, as a frame.
+		copy(f[:], ours[:])
+		copy(f[6:], kernel[:])
+		if err := syscall.Sendto(k, f[:m], 0, &syscall.SockaddrLinklayer{Ifindex: ifi.Index}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []*socket.PacketSocket{raw, cooked} {
+			want := f[:m]
+			if r == cooked {
+				want = p
+			}
+			r.SetDeadline(n.Socket.Now() + 5e9)
+			var b [2000]byte
+			var from socket.LinkAddr
+			m, length, err := r.ReadFrom(b[:], &from)
+			if err != nil || length != m || !bytes.Equal(b[:m], want) {
+				t.Fatalf("received % x, %v", b[:m], err)
+			}
+			if from != (socket.LinkAddr{Ifindex: eth0, Protocol: typ, Pkttype: stack.PACKET_HOST, Addr: kernel}) {
+				t.Errorf("from %+v", from)
+			}
 		}
 	}
 }

@@ -11,8 +11,8 @@
 // context.Canceled and so on, and io.EOF as it is.
 //
 // Networks are "tcp", "tcp4", "udp" and "udp4". Listen needs feature listen. What a
-// file descriptor is for is not there: SyscallConn, File, control messages. Raw
-// sockets are those of package socket.
+// file descriptor is for is not there: SyscallConn, File, control messages. Raw and
+// packet sockets are those of package socket.
 package gonet
 
 import (

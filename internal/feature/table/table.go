@@ -52,6 +52,7 @@ var Rows = [...]Row{
 	{"pmtud", "PMTUD", C, "path MTU from ICMP, with a cache by destination", "R", "RFC 1191", ""},
 	{"autotune", "Autotune", C, "receive and send buffers grow with the path", "E", "", ""},
 	{"rawsock", "RawSock", C, "raw IPv4 sockets, for ping and traceroute", "K", "", ""},
+	{"pktsock", "PktSock", C, "packet sockets: frames in and out, by protocol", "K", "", ""},
 	{"ethtool", "Ethtool", C, "SIOCETHTOOL: driver info, link, statistics, features", "K", "", ""},
 	{"pcap", "Pcap", C, "per-interface capture hook", "E", "", ""},
 	{"fastsum", "FastSum", C, "unrolled checksum; a plain loop where off", "P", "RFC 1071", ""},

@@ -47,6 +47,7 @@ func main() {
 	serve(s)
 	datagrams(s)
 	packets(s)
+	frames(s)
 	s.Close()
 }
 
@@ -114,6 +115,20 @@ func packets(s *socket.Stack) {
 	_, err = r.ReadFrom(buf[:], &m)
 	check(err)
 	check(r.Close())
+}
+
+func frames(s *socket.Stack) {
+	p, err := s.OpenPacketSocket(stack.ETH_P_ALL, 0, false)
+	if err != nil {
+		return
+	}
+	check(p.Do(func(e *stack.PacketSocket) { e.IgnoreOutgoing = true }))
+	var a socket.LinkAddr
+	_, _, err = p.ReadFrom(buf[:], &a)
+	check(err)
+	_, err = p.WriteTo(buf[:], &a)
+	check(err)
+	check(p.Close())
 }
 
 // configure calls the ioctls of each kind.
