@@ -13,6 +13,7 @@
 //	go run ./cmd/footprint html FILE           # all of it on one page
 //	go run ./cmd/footprint tiny                # the smallest program that fetches a page
 //	go run ./cmd/footprint inline FILE.pgo [PROFILE]  # a profile for go build -pgo that makes it smaller
+//	go run ./cmd/footprint shrink DIR [PROFILE]  # all that makes it smaller as it is, and how to build it
 //
 // PROFILE is minimal, client (the default) or full, or any list of tags, such as
 // client,no_timestamps.
@@ -32,6 +33,7 @@
 //	-tags TAGS      to build that with
 //	-cache=false    build everything again
 //	-write          check sets the budgets to slightly more than there is
+//	-lines LINES    what shrink leaves of lines in traces: func (default), none or keep
 package main
 
 import (
@@ -84,6 +86,7 @@ type tool struct {
 	references []reference
 	json       bool
 	rewrite    bool // footprint.json, by check
+	lines      lab.Lines
 	w          io.Writer
 }
 
@@ -140,6 +143,7 @@ func init() {
 		{"html", 1, 1, "FILE", (*tool).runHTML},
 		{"tiny", 0, 0, "", (*tool).runTiny},
 		{"inline", 1, 2, "FILE.pgo [PROFILE]", (*tool).runInline},
+		{"shrink", 1, 2, "DIR [PROFILE]", (*tool).runShrink},
 	}
 }
 
@@ -154,6 +158,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	tags := fs.String("tags", "", "")
 	cache := fs.Bool("cache", true, "")
 	write := fs.Bool("write", false, "")
+	lines := fs.String("lines", string(lab.LinesFunc), "")
 	var rest []string
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -186,7 +191,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 		return err
 	}
 	defer t.b.Close()
-	t.json, t.w, t.layer, t.rewrite = *asJSON, w, *layer, *write
+	t.json, t.w, t.layer, t.rewrite, t.lines = *asJSON, w, *layer, *write, lab.Lines(*lines)
 	if _, err := t.program(); err != nil {
 		return err
 	}

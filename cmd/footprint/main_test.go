@@ -25,6 +25,10 @@ func TestUsageErrorsAreOneLineAndSayWhatToDo(t *testing.T) {
 		"inline x.pgo -arch wasip1":       "make the profile for another -arch",
 		"inline minimal":                  "the file's must end in .pgo",
 		"inline -program /bin/true x.pgo": "give the package that /bin/true was built from",
+		"shrink":                          "it is footprint shrink DIR [PROFILE]",
+		"shrink -lines x d":               "unknown -lines x: choose func, none or keep",
+		"shrink -program /bin/true d":     "give the package that /bin/true was built from",
+		"shrink d with_lisen":             "did you mean with_listen?",
 		"packages -layer x client":        "unknown layer \"x\": the layers are core +socket",
 	} {
 		err := run(context.Background(), strings.Fields(args), new(bytes.Buffer))

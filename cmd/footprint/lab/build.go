@@ -21,12 +21,18 @@ type Target struct {
 	GOOS    string   // "" is linux
 	GOARCH  string   // "" is amd64
 	Env     []string // more of the environment, such as GOARM=5
+	Align   int      // of functions, in bytes; 0 is the linker's choice
+	Overlay *Overlay // of sources, or nil
 	flags   []string // more of them for the go command
 }
 
 // goArgs returns what the go command is told to do with t, but for its package.
 func (t *Target) goArgs(do string) []string {
-	return append([]string{do, "-trimpath", "-buildvcs=false", "-tags=" + padded(t.Tags)}, t.flags...)
+	args := []string{do, "-trimpath", "-buildvcs=false", "-tags=" + padded(t.Tags)}
+	if t.Overlay != nil {
+		args = append(args, "-overlay="+t.Overlay.File)
+	}
+	return append(args, t.flags...)
 }
 
 // A Builder builds programs in a folder of its own.
@@ -61,7 +67,11 @@ func (b *Builder) Build(ctx context.Context, t Target) (string, error) {
 	b.seq.n++
 	out := filepath.Join(b.Out, fmt.Sprintf("%s-%d", filepath.Base(t.Package), b.seq.n))
 	b.seq.Unlock()
-	cmd := exec.CommandContext(ctx, "go", append(t.goArgs("build"), "-ldflags=-w", "-o", out, t.Package)...)
+	ldflags := "-ldflags=-w"
+	if t.Align > 0 {
+		ldflags += fmt.Sprintf(" -funcalign=%d", t.Align)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(t.goArgs("build"), ldflags, "-o", out, t.Package)...)
 	cmd.Dir = b.Dir
 	// What a program costs must not depend on who asks.
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0", "GOEXPERIMENT=", "GOAMD64=v1",
@@ -80,8 +90,13 @@ func (b *Builder) Build(ctx context.Context, t Target) (string, error) {
 
 // Measure builds t and reads the result, unless that is in the cache.
 func (b *Builder) Measure(ctx context.Context, t Target) (*Binary, error) {
+	return b.measure(ctx, t, "measure")
+}
+
+// measure is Measure, where do also names what the target's flags are.
+func (b *Builder) measure(ctx context.Context, t Target, do string) (*Binary, error) {
 	var bin *Binary
-	data, err := b.cached(t, "measure", func() ([]byte, error) {
+	data, err := b.cached(t, do, func() ([]byte, error) {
 		path, err := b.Build(ctx, t)
 		if err != nil {
 			return nil, err

@@ -61,6 +61,12 @@ func (b *Builder) keyOf(c *content, t Target, do string) (string, error) {
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %q %q %q\n", formatVersion, c.global, do, strings.TrimPrefix(t.Package, b.Out), t.Tags, []string{t.GOOS, t.GOARCH}, t.Env)
+	if t.Align > 0 || t.Overlay != nil {
+		fmt.Fprintf(h, "%d", t.Align)
+		if t.Overlay != nil {
+			fmt.Fprintf(h, " %s", t.Overlay.hash)
+		}
+	}
 	todo, seen := []string{start}, map[string]bool{start: true}
 	if strings.HasSuffix(start, ".go") { // a file of its own
 		data, err := os.ReadFile(start)

@@ -85,7 +85,7 @@ func (in *inliner) search(ctx context.Context) (*Inlining, error) {
 			break
 		}
 	}
-	if err := in.weed(ctx, bin.functions()); err != nil {
+	if err := in.weed(ctx, bin.functions(in.t.Align)); err != nil {
 		return nil, err
 	}
 	x.Larger = in.larger
@@ -152,7 +152,7 @@ func (in *inliner) weed(ctx context.Context, alone map[string]int64) error {
 	if err != nil {
 		return err
 	}
-	now, tried := bin.functions(), map[string]bool{}
+	now, tried := bin.functions(in.t.Align), map[string]bool{}
 	for range maxTrials {
 		groups, trial := map[string][]string{}, map[string]call{}
 		for _, name := range slices.Sorted(maps.Keys(in.calls)) {
@@ -179,7 +179,7 @@ func (in *inliner) weed(ctx context.Context, alone map[string]int64) error {
 		if err != nil {
 			return err
 		}
-		next := bin.functions()
+		next := bin.functions(in.t.Align)
 		for root, c := range trial {
 			parts := append(groups[root], root)
 			gain := int64(0)
@@ -199,13 +199,17 @@ func (in *inliner) weed(ctx context.Context, alone map[string]int64) error {
 	return nil
 }
 
-// functions returns what each function takes of text, and of the function tables.
-func (b *Binary) functions() map[string]int64 {
+// functions returns what each function takes of text, and of the function tables. The linker has
+// no two functions begin within 16 bytes.
+func (b *Binary) functions(align int) map[string]int64 {
+	if align == 0 {
+		align = 16
+	}
 	m := map[string]int64{}
 	for _, s := range b.Symbols {
 		switch s.Kind {
 		case Text:
-			m[s.Name] += up(s.Size, 16)
+			m[s.Name] += max(16, up(s.Size, int64(align)))
 		case Pclntab:
 			m[s.Name] += s.Size
 		}
@@ -315,11 +319,13 @@ func (in *inliner) reasons(ctx context.Context) (map[string][]string, error) {
 	if err != nil || len(in.failed) == 0 {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "go", append((&Target{Tags: in.t.Tags, flags: flags}).goArgs("build"), "-o", os.DevNull, in.t.Package)...)
-	cmd.Dir, cmd.Env = in.b.Dir, in.t.env()
+	t := in.t
+	t.flags = flags
+	cmd := exec.CommandContext(ctx, "go", append(t.goArgs("build"), "-o", os.DevNull, t.Package)...)
+	cmd.Dir, cmd.Env = in.b.Dir, t.env()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("building %s with tags %q: %s", in.t.Package, in.t.Tags, firstError(string(out), err))
+		return nil, fmt.Errorf("building %s with tags %q: %s", t.Package, t.Tags, firstError(string(out), err))
 	}
 	units := map[string]bool{}
 	for _, c := range in.failed {

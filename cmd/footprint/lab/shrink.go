@@ -1,0 +1,149 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A Shrinking is a program made smaller by what the go command can be told, cut by cut.
+type Shrinking struct {
+	Cuts  []Cut  `json:"cuts"` // the first is none
+	Align int    `json:"align,omitempty"`
+	Lines Lines  `json:"lines"`
+	Edges []Edge `json:"edges,omitempty"` // calls for a profile
+}
+
+// A Cut is what a program takes after it, with those before it.
+type Cut struct {
+	What    string `json:"what"`
+	Program Sizes  `json:"program"`
+	Empty   Sizes  `json:"empty"`          // a program that does nothing, built the same way
+	Left    string `json:"left,omitempty"` // why the cut was not made, or ""
+}
+
+// Shrink tries all cuts on t, and on empty the same ones, and writes the sources for those to dir,
+// which Prepare has made. A cut that does not make the program smaller is left out.
+func (b *Builder) Shrink(ctx context.Context, t, empty Target, lines Lines, dir string) (*Shrinking, error) {
+	s := &Shrinking{Lines: LinesKeep}
+	now, base, err := b.both(ctx, t, empty, "measure")
+	if err != nil {
+		return nil, err
+	}
+	s.Cuts = append(s.Cuts, Cut{What: "as go build makes it", Program: now, Empty: base})
+	// try measures the program with a cut, and reports whether it stays.
+	try := func(what string, t, empty Target, do string) (bool, error) {
+		cut := Cut{What: what}
+		program, base, err := b.both(ctx, t, empty, do)
+		if err != nil {
+			return false, err
+		}
+		if program.Flash() >= now.Flash() {
+			cut.Left = "the program would not be smaller"
+		} else {
+			cut.Program, cut.Empty, now = program, base, program
+		}
+		s.Cuts = append(s.Cuts, cut)
+		return cut.Left == "", nil
+	}
+
+	what := "functions not aligned"
+	t2, empty2 := t, empty
+	t2.Align = leastInstruction(or(t.GOARCH, "amd64"))
+	empty2.Align = t2.Align
+	if t2.Align > 1 {
+		what = fmt.Sprintf("functions aligned to %d bytes", t2.Align)
+	}
+	if t2.Align == 0 {
+		s.leave(what, "WebAssembly has no addresses of code")
+	} else if !b.canAlign() {
+		s.leave(what, "the linker of this Go version has no flag -funcalign")
+	} else if ok, err := try(what, t2, empty2, "measure"); err != nil {
+		return nil, err
+	} else if ok {
+		t, empty, s.Align = t2, empty2, t2.Align
+	}
+
+	if lines != LinesKeep {
+		t2, empty2 = t, empty
+		if t2.Overlay, err = b.OneLine(ctx, t, lines, dir); err != nil {
+			return nil, err
+		}
+		what = "a line for each function"
+		if lines == LinesNone {
+			what = "no lines"
+		}
+		empty2.Overlay = t2.Overlay
+		if ok, err := try(what, t2, empty2, "measure"); err != nil {
+			return nil, err
+		} else if ok {
+			t, empty, s.Lines = t2, empty2, lines
+		}
+	}
+
+	what = "functions with one call inlined"
+	if t.GOARCH == "wasm" {
+		s.leave(what, "the lines of calls can't be read from WebAssembly")
+		return s, nil
+	}
+	in, err := b.Inline(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Edges) == 0 {
+		s.leave(what, "the program would not be smaller")
+		return s, nil
+	}
+	profile := Pprof(in.Edges)
+	file := filepath.Join(b.Out, "shrink.pgo")
+	if err := os.WriteFile(file, profile, 0o666); err != nil {
+		return nil, err
+	}
+	t.flags, empty.flags = []string{"-pgo=" + file}, []string{"-pgo=" + file}
+	if ok, err := try(what, t, empty, fmt.Sprintf("measure with profile %x", sha256.Sum256(profile))); err != nil {
+		return nil, err
+	} else if ok {
+		s.Edges = in.Edges
+	}
+	return s, nil
+}
+
+func (s *Shrinking) leave(what, why string) { s.Cuts = append(s.Cuts, Cut{What: what, Left: why}) }
+
+// both measures a program and the empty one.
+func (b *Builder) both(ctx context.Context, t, empty Target, do string) (program, base Sizes, err error) {
+	x, err := b.measure(ctx, t, do)
+	if err != nil {
+		return Sizes{}, Sizes{}, err
+	}
+	y, err := b.measure(ctx, empty, do)
+	if err != nil {
+		return Sizes{}, Sizes{}, err
+	}
+	return x.Sizes, y.Sizes, nil
+}
+
+// canAlign reports whether Go's linker takes an alignment of functions.
+func (b *Builder) canAlign() bool {
+	cmd := exec.Command("go", "tool", "link")
+	cmd.Dir, cmd.Env = b.Dir, Target{}.env()
+	usage, _ := cmd.CombinedOutput() // that it was given nothing to link is an error
+	return strings.Contains(string(usage), "-funcalign")
+}
+
+// leastInstruction returns what addresses of instructions are multiples of, or 0.
+func leastInstruction(goarch string) int {
+	switch goarch {
+	case "amd64", "386":
+		return 1
+	case "s390x", "riscv64": // without compressed instructions all sizes there are multiples of 4
+		return 2
+	case "wasm":
+		return 0
+	}
+	return 4
+}
