@@ -145,9 +145,16 @@ func (r *shrinkReport) write(w io.Writer) {
 	fmt.Fprintf(w, "\nBuild it with:\n\n%s\n\n", r.Command)
 	switch r.Lines {
 	case lab.LinesFunc:
-		fmt.Fprintln(w, "Traces of panics name each function, its file and the line where it begins (with -lines=none, which saves more, no files and lines).")
+		fmt.Fprintln(w, "Traces of panics name each function, its file and the line where it begins; with -lines=none, which saves more, no file and no line.")
 	case lab.LinesNone:
-		fmt.Fprintln(w, "Traces of panics name each function, but no files and lines.")
+		fmt.Fprintln(w, "Traces of panics name each function, but no file and no line.")
 	}
-	fmt.Fprintf(w, "%s is for this machine, this Go version and these sources: make it again when code changes.\n", r.Dir)
+	if n := len(r.Kept); n > 0 {
+		way := "go mod vendor takes them out of there"
+		if slices.Contains(r.Kept, "runtime") {
+			way = "install this version of Go, which another one has downloaded"
+		}
+		fmt.Fprintf(w, "%d packages keep their lines, such as %s, since the go command replaces no file in the module cache: %s.\n", n, r.Kept[n-1], way)
+	}
+	fmt.Fprintln(w, "It builds the sources as they are now, with this version of Go, on this machine: run shrink again when code changes.")
 }

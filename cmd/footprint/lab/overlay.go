@@ -12,13 +12,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // An Overlay has the go command read other files in place of a program's sources.
 type Overlay struct {
-	File string // for go build -overlay
-	hash string // of what it has it read
+	File string   // for go build -overlay
+	Kept []string // packages in the module cache, where the go command replaces nothing
+	hash string   // of what it has it read
 }
 
 const (
@@ -31,7 +33,7 @@ const (
 type replacements struct{ Replace map[string]string }
 
 // OneLine writes the sources of t, of all packages that it is built from, to dir with one line
-// for each function.
+// for each function. What is in the module cache stays as it is.
 func (b *Builder) OneLine(ctx context.Context, t Target, lines Lines, dir string) (*Overlay, error) {
 	const format = "{{$p := .}}{{range .GoFiles}}{{$p.ImportPath}}\t{{$p.Dir}}\t{{.}}\n{{end}}"
 	cmd := exec.CommandContext(ctx, "go", append(t.goArgs("list"), "-deps", "-f="+format, t.Package)...)
@@ -41,6 +43,14 @@ func (b *Builder) OneLine(ctx context.Context, t Target, lines Lines, dir string
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("building %s with tags %q: %s", t.Package, t.Tags, firstError(msgs.String(), err))
 	}
+	env := exec.CommandContext(ctx, "go", "env", "GOMODCACHE")
+	env.Dir, env.Env = b.Dir, t.env()
+	out, err := env.Output()
+	if err != nil {
+		return nil, errors.New("go env GOMODCACHE does not work")
+	}
+	modules := strings.TrimSpace(string(out)) + string(filepath.Separator)
+	o := &Overlay{File: filepath.Join(dir, overlayFile)}
 	r := replacements{map[string]string{}}
 	texts := map[string][]byte{} // by file in dir
 	h := sha256.New()
@@ -48,6 +58,12 @@ func (b *Builder) OneLine(ctx context.Context, t Target, lines Lines, dir string
 		f := strings.Split(strings.TrimSpace(line), "\t")
 		if len(f) != 3 {
 			continue // between packages
+		}
+		if strings.HasPrefix(f[1], modules) {
+			if !slices.Contains(o.Kept, f[0]) {
+				o.Kept = append(o.Kept, f[0])
+			}
+			continue
 		}
 		from := filepath.Join(f[1], f[2])
 		src, err := os.ReadFile(from)
@@ -68,7 +84,7 @@ func (b *Builder) OneLine(ctx context.Context, t Target, lines Lines, dir string
 	}
 	// The list is there before the files that it names, so that a run that was interrupted can be
 	// cleared away.
-	o := &Overlay{File: filepath.Join(dir, overlayFile), hash: hex.EncodeToString(h.Sum(nil))}
+	o.hash = hex.EncodeToString(h.Sum(nil))
 	if err := r.write(dir); err != nil {
 		return nil, err
 	}

@@ -12,10 +12,11 @@ import (
 
 // A Shrinking is a program made smaller by what the go command can be told, cut by cut.
 type Shrinking struct {
-	Cuts  []Cut  `json:"cuts"` // the first is none
-	Align int    `json:"align,omitempty"`
-	Lines Lines  `json:"lines"`
-	Edges []Edge `json:"edges,omitempty"` // calls for a profile
+	Cuts  []Cut    `json:"cuts"` // the first is none
+	Align int      `json:"align,omitempty"`
+	Lines Lines    `json:"lines"`
+	Kept  []string `json:"kept,omitempty"`  // packages that keep their lines: they are in the module cache
+	Edges []Edge   `json:"edges,omitempty"` // calls for a profile
 }
 
 // A Cut is what a program takes after it, with those before it.
@@ -81,17 +82,16 @@ func (b *Builder) Shrink(ctx context.Context, t, empty Target, lines Lines, dir 
 		if ok, err := try(what, t2, empty2, "measure"); err != nil {
 			return nil, err
 		} else if ok {
-			t, empty, s.Lines = t2, empty2, lines
+			t, empty, s.Lines, s.Kept = t2, empty2, lines, t2.Overlay.Kept
 		}
 	}
 
 	what = "functions with one call inlined"
-	if t.GOARCH == "wasm" {
-		s.leave(what, "the lines of calls can't be read from WebAssembly")
+	in, err := b.inlineFor(ctx, t, s.Lines)
+	if err != nil && t.GOARCH == "wasm" {
+		s.leave(what, "the lines of calls can't be read from WebAssembly, and for amd64 there is an error in "+err.Error())
 		return s, nil
-	}
-	in, err := b.Inline(ctx, t)
-	if err != nil {
+	} else if err != nil {
 		return nil, err
 	}
 	if len(in.Edges) == 0 {
@@ -110,6 +110,25 @@ func (b *Builder) Shrink(ctx context.Context, t, empty Target, lines Lines, dir 
 		s.Edges = in.Edges
 	}
 	return s, nil
+}
+
+// inlineFor is Inline of t. As the lines of calls can't be read from WebAssembly, that of the same
+// program for amd64 stands in for it: a profile is for any architecture.
+func (b *Builder) inlineFor(ctx context.Context, t Target, lines Lines) (*Inlining, error) {
+	if t.GOARCH == "wasm" {
+		t.GOOS, t.GOARCH, t.Env = "linux", "amd64", nil
+		if t.Overlay != nil {
+			dir := filepath.Join(b.Out, "amd64")
+			if err := Prepare(dir); err != nil {
+				return nil, err
+			}
+			var err error
+			if t.Overlay, err = b.OneLine(ctx, t, lines, dir); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b.Inline(ctx, t)
 }
 
 func (s *Shrinking) leave(what, why string) { s.Cuts = append(s.Cuts, Cut{What: what, Left: why}) }
