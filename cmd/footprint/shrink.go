@@ -156,5 +156,8 @@ func (r *shrinkReport) write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%d packages keep their lines, such as %s, since the go command replaces no file in the module cache: %s.\n", n, r.Kept[n-1], way)
 	}
+	if r.Align > 0 {
+		fmt.Fprintln(w, "Where functions are not aligned, a hot loop may lie badly in the cache: leave out -funcalign where speed counts more.")
+	}
 	fmt.Fprintln(w, "It builds the sources as they are now, with this version of Go, on this machine: run shrink again when code changes.")
 }
