@@ -51,7 +51,7 @@ type Reassembly struct {
 type datagram struct {
 	deadline pkt.Time
 	mem      []byte
-	src, dst Addr
+	src, dst uint32 // addresses: an Addr, and the program would have its methods
 	id       uint16
 	got      uint16 // bytes of payload that are here
 	end      uint16 // where the furthest of them ends
@@ -171,7 +171,7 @@ func (r *Reassembly) find(now pkt.Time, h *Header) *datagram {
 			if spare == nil {
 				spare = g
 			}
-		case g.id == h.ID && g.src == h.Src && g.dst == h.Dst && g.proto == h.Proto:
+		case g.id == h.ID && g.src == uint32(h.Src) && g.dst == uint32(h.Dst) && g.proto == h.Proto:
 			return g
 		case oldest == nil || g.deadline < oldest.deadline:
 			oldest = g
@@ -190,7 +190,7 @@ func (r *Reassembly) find(now pkt.Time, h *Header) *datagram {
 	}
 	g := spare
 	g.deadline = now + ReassemblyTimeout
-	g.src, g.dst, g.id, g.proto = h.Src, h.Dst, h.ID, h.Proto
+	g.src, g.dst, g.id, g.proto = uint32(h.Src), uint32(h.Dst), h.ID, h.Proto
 	g.got, g.end = 0, 0
 	g.active, g.last, g.hlen, g.ecn = true, false, 0, 0
 	clear(g.mem[:min(len(g.mem), memHeader)])

@@ -24,10 +24,17 @@ const (
 // pmtuTable remembers the path MTU of destinations behind a smaller link: RFC
 // 1191 section 6.2's host route cache.
 type pmtuTable struct {
-	list []pmtu // the oldest first
+	n int
+	v [maxPMTU]pmtu // the oldest first
 }
 
 func pmtuOf(s *Stack) *pmtuTable { return (*pmtuTable)(s.pmtu) }
+
+// remove takes entry i out.
+func (t *pmtuTable) remove(i int) {
+	copy(t.v[i:], t.v[i+1:t.n])
+	t.n--
+}
 
 type pmtu struct {
 	_ [0]func() // not comparable
@@ -39,8 +46,8 @@ type pmtu struct {
 
 // mtu returns the path MTU to dst, given the route's.
 func (t *pmtuTable) mtu(dst ipv4.Addr, mtu uint16) uint16 {
-	for i := range t.list {
-		if e := &t.list[i]; e.dst == dst {
+	for i := range t.n {
+		if e := &t.v[i]; e.dst == dst {
 			return min(e.mtu, mtu)
 		}
 	}
@@ -122,36 +129,37 @@ func (s *Stack) fragNeeded(q *ipv4.Quote, m *ipv4.ICMP) ipv4.Drop {
 // All flows ask their way again.
 func (s *Stack) setPMTU(dst ipv4.Addr, mtu uint16) {
 	if s.pmtu == nil {
-		s.pmtu = unsafe.Pointer(new(pmtuTable))
+		s.pmtu = pkt.Words(unsafe.Sizeof(pmtuTable{}))
 	}
 	t := pmtuOf(s)
-	for i := range t.list {
-		if t.list[i].dst == dst {
-			if mtu >= t.list[i].mtu {
+	for i := range t.n {
+		if t.v[i].dst == dst {
+			if mtu >= t.v[i].mtu {
 				return // never raised by a message (RFC 1191 section 3)
 			}
-			t.list = append(t.list[:i], t.list[i+1:]...)
+			t.remove(i)
 			break
 		}
 	}
-	if len(t.list) == maxPMTU {
-		t.list = t.list[:copy(t.list, t.list[1:])]
+	if t.n == maxPMTU {
+		t.remove(0)
 	}
-	t.list = append(t.list, pmtu{dst: dst, mtu: mtu, expire: s.now + pmtuLife})
+	t.v[t.n] = pmtu{dst: dst, mtu: mtu, expire: s.now + pmtuLife}
+	t.n++
 	s.routes.Touch()
 }
 
 // pollPMTU forgets what is old, so that larger packets are tried again.
 func (s *Stack) pollPMTU() pkt.Time {
 	t := pmtuOf(s)
-	for len(t.list) > 0 && t.list[0].expire <= s.now {
-		t.list = t.list[:copy(t.list, t.list[1:])]
+	for t.n > 0 && t.v[0].expire <= s.now {
+		t.remove(0)
 		s.routes.Touch()
 	}
-	if len(t.list) == 0 {
+	if t.n == 0 {
 		return pkt.Never
 	}
-	return t.list[0].expire
+	return t.v[0].expire
 }
 
 // Modes of SetMTUDiscover, with Linux's numbers: is DF set, and which MTU counts?

@@ -187,6 +187,15 @@ type scoreboard struct {
 	v     []run
 }
 
+// scoreboardShape is a scoreboard as it is allocated: see TCB.
+type scoreboardShape struct {
+	_ [0]func()
+	_ unsafe.Pointer
+	_ int
+	_ int
+	_ []byte
+}
+
 // room makes room for one more run and reports whether it may.
 func (b *scoreboard) room() bool {
 	if b.first+b.n < len(b.v) {
@@ -255,7 +264,7 @@ func (st *sackState) sent(e *Env, now pkt.Time, lo, hi uint32) {
 	b := st.board
 	if b == nil {
 		if b = (*scoreboard)(e.boards); b == nil {
-			b = new(scoreboard)
+			b = (*scoreboard)(unsafe.Pointer(new(scoreboardShape)))
 		} else {
 			e.popBoard(b)
 			e.idleRuns = min(e.idleRuns, e.keptRuns)
