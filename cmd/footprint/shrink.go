@@ -87,6 +87,7 @@ func (t *tool) command(r *shrinkReport, x lab.Target) string {
 	}
 	if len(r.Edges) > 0 {
 		words = append(words, "-pgo="+quoted(filepath.Join(r.Dir, shrinkProfile)))
+		words = append(words, r.Flags...)
 	}
 	return strings.Join(append(words, x.Package), " ")
 }

@@ -17,6 +17,7 @@ type Shrinking struct {
 	Lines Lines    `json:"lines"`
 	Kept  []string `json:"kept,omitempty"`  // packages that keep their lines: they are in the module cache
 	Edges []Edge   `json:"edges,omitempty"` // calls for a profile
+	Flags []string `json:"flags,omitempty"` // more for the go command, with that profile
 }
 
 // A Cut is what a program takes after it, with those before it.
@@ -61,7 +62,7 @@ func (b *Builder) Shrink(ctx context.Context, t, empty Target, lines Lines, dir 
 	}
 	if t2.Align == 0 {
 		s.leave(what, "WebAssembly has no addresses of code")
-	} else if !b.canAlign() {
+	} else if !b.says("link", "-funcalign") {
 		s.leave(what, "the linker of this Go version has no flag -funcalign")
 	} else if ok, err := try(what, t2, empty2, "measure"); err != nil {
 		return nil, err
@@ -103,11 +104,17 @@ func (b *Builder) Shrink(ctx context.Context, t, empty Target, lines Lines, dir 
 	if err := os.WriteFile(file, profile, 0o666); err != nil {
 		return nil, err
 	}
-	t.flags, empty.flags = []string{"-pgo=" + file}, []string{"-pgo=" + file}
-	if ok, err := try(what, t, empty, fmt.Sprintf("measure with profile %x", sha256.Sum256(profile))); err != nil {
+	var more []string
+	if b.says("compile", "alignhot", "-d=help") {
+		// To the compiler, where a function is inlined is hot, and what is hot it aligns.
+		more = append(more, "-gcflags=all=-d=alignhot=0")
+	}
+	t.flags = append([]string{"-pgo=" + file}, more...)
+	empty.flags = t.flags
+	if ok, err := try(what, t, empty, fmt.Sprintf("measure with profile %x %q", sha256.Sum256(profile), more)); err != nil {
 		return nil, err
 	} else if ok {
-		s.Edges = in.Edges
+		s.Edges, s.Flags = in.Edges, more
 	}
 	return s, nil
 }
@@ -146,12 +153,12 @@ func (b *Builder) both(ctx context.Context, t, empty Target, do string) (program
 	return x.Sizes, y.Sizes, nil
 }
 
-// canAlign reports whether Go's linker takes an alignment of functions.
-func (b *Builder) canAlign() bool {
-	cmd := exec.Command("go", "tool", "link")
+// says reports whether the tool's help has word in it: not every version of Go has all flags.
+func (b *Builder) says(tool, word string, args ...string) bool {
+	cmd := exec.Command("go", append([]string{"tool", tool}, args...)...)
 	cmd.Dir, cmd.Env = b.Dir, Target{}.env()
-	usage, _ := cmd.CombinedOutput() // that it was given nothing to link is an error
-	return strings.Contains(string(usage), "-funcalign")
+	usage, _ := cmd.CombinedOutput() // that it was given nothing to do is an error
+	return strings.Contains(string(usage), word)
 }
 
 // leastInstruction returns what addresses of instructions are multiples of, or 0.
