@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"unsafe"
 
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/ipv4"
 )
 
@@ -108,6 +109,7 @@ type Interface struct {
 	Addrs   *Address                                // primary ones before their secondaries
 	Capture func(now Time, frame []byte, sent bool) // feature pcap: sees every frame
 	ACD     unsafe.Pointer                          // *ACD: feature acd, conflict detection while it runs
+	Groups  [feature.LenMulticast]unsafe.Pointer    // feature multicast: the stack's, once a group was joined
 	Neigh   Neighbours
 
 	Flags      int32 // IFF_...
@@ -124,7 +126,7 @@ type interfaceShape struct {
 	_ string
 	_ any
 	_ []byte
-	_ [3 + len(Neighbours{}.buckets)]unsafe.Pointer // Addrs to Neigh
+	_ [3 + feature.LenMulticast + len(Neighbours{}.buckets)]unsafe.Pointer // Addrs to Neigh
 	_ [unsafe.Sizeof(Interface{}) - unsafe.Offsetof(Interface{}.Neigh) - unsafe.Sizeof(Neighbours{}.buckets)]byte
 }
 

@@ -47,6 +47,41 @@ func (s *Stack) OpenPacket(r *PacketSocket) error {
 	return s.openPacket(r)
 }
 
+// SetMreqn sets an option whose value is a struct ip_mreqn, as setsockopt(2) does: IP_ADD_MEMBERSHIP and
+// IP_DROP_MEMBERSHIP, of group r.Multiaddr on an interface, and IP_MULTICAST_IF, the interface and the
+// source address of what is sent to groups, with the zero Mreqn for none. A membership is for all
+// sources; it ends with the socket. It lasts while the interface is down, and is announced again
+// when it comes up.
+//
+// It returns EINVAL if u is not open, r.Multiaddr no group, or u bound to another interface
+// (SO_BINDTODEVICE); ENODEV if there is no such interface to join on, and EADDRNOTAVAIL to send by, or no such
+// membership; EADDRINUSE for one that u has already; ENOBUFS for more than 20, or more on one interface than 256
+// in full; and ENOPROTOOPT for another name or without feature multicast.
+func (u *UDP) SetMreqn(name int, r *Mreqn) Errno {
+	if !feature.Multicast {
+		return errno.ENOPROTOOPT
+	}
+	u.path.forget()
+	return u.stack.setMreqn(&u.mc, name, r, int32(u.Ifindex))
+}
+
+// SetMreqn is UDP.SetMreqn for raw sockets.
+func (r *Raw) SetMreqn(name int, m *Mreqn) Errno {
+	if !feature.Multicast {
+		return errno.ENOPROTOOPT
+	}
+	return r.stack.setMreqn(&r.mc, name, m, 0)
+}
+
+// SetMulticast sets one of the options IP_MULTICAST_IF, IP_MULTICAST_TTL, IP_MULTICAST_LOOP and IP_MULTICAST_ALL:
+// see UDP.SetOption. It returns ENOPROTOOPT without feature multicast.
+func (r *Raw) SetMulticast(name, v int) Errno {
+	if !feature.Multicast {
+		return errno.ENOPROTOOPT
+	}
+	return r.stack.setGroupOption(&r.mc, name, v, 0)
+}
+
 // WriteUrgent queues data whose last byte is urgent (MSG_OOB); see
 // tcp.Conn.WriteUrgent. Poll sends it. It returns EOPNOTSUPP without feature urgent.
 func (c *Conn) WriteUrgent(p []byte) (int, Errno) {

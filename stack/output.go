@@ -19,12 +19,16 @@ type path struct {
 	via   uint16 // index of the interface, 0: no path; and isGroup
 }
 
-// isGroup is set in path.via for broadcast and multicast.
-const isGroup = 1 << 15
+// isGroup is set in path.via for broadcast and multicast, and isQuiet, with feature multicast, if our
+// own members get none of it.
+const (
+	isGroup = 1 << 15
+	isQuiet = feature.LenMulticast << 14
+)
 
 func (p *path) group() bool { return p.via&isGroup != 0 }
 
-func (p *path) ifc(s *Stack) *netif.Interface { return s.ifaces[p.via&^isGroup-1] }
+func (p *path) ifc(s *Stack) *netif.Interface { return s.ifaces[p.via&^(isGroup|isQuiet)-1] }
 
 // valid reports whether the tables still say the same.
 func (p *path) valid(s *Stack) bool {
@@ -234,6 +238,10 @@ func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 		}
 		s.loop = append(s.loop, b)
 	default:
+		if feature.Multicast && dst.IsMulticast() && !s.outputGroup(ifc, b, dst, p) {
+			s.pool.Put(b)
+			return
+		}
 		mac := netif.BroadcastMAC
 		if dst.IsMulticast() { // RFC 1112 section 6.4
 			mac = netif.MAC{0x01, 0x00, 0x5e, byte(dst>>16) & 0x7f, byte(dst >> 8), byte(dst)}
@@ -321,6 +329,9 @@ func (s *Stack) pollNeighbours() (next pkt.Time) {
 		}
 		if feature.ACD && ifc.ACD != nil {
 			next = min(next, s.pollACD(ifc))
+		}
+		if feature.Multicast && groupsOf(ifc) != nil {
+			next = min(next, groupsOf(ifc).poll(s, ifc))
 		}
 		if at := ifc.Neigh.Due(); at > s.now {
 			next = min(next, at)

@@ -19,6 +19,7 @@ type Raw struct {
 	Sock
 	stack *Stack
 	next  *Raw
+	mc    groupsPtr // feature multicast: *sockGroups
 	queue udp.Queue
 
 	Proto   uint8     // of what it receives and sends
@@ -68,7 +69,8 @@ func (s *Stack) openRaw(r *Raw) error {
 func (s *Stack) inputRaw(ifc *netif.Interface, h *ipv4.Header, p []byte) (taken bool) {
 	p = p[:h.TotalLen]
 	for r := rawOf(s).head; r != nil; r = r.next {
-		if r.Proto != h.Proto || !r.Local.IsAny() && r.Local != h.Dst || !r.Remote.IsAny() && r.Remote != h.Src {
+		if r.Proto != h.Proto || !r.Local.IsAny() && r.Local != h.Dst || !r.Remote.IsAny() && r.Remote != h.Src ||
+			feature.Multicast && !sockGroupsOf(&r.mc).wants(h.Dst, ifc.Index) {
 			continue
 		}
 		if h.Proto == ipv4.ProtoICMP && len(p) > h.HeaderLen() {
@@ -145,7 +147,14 @@ func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 		}
 	}
 	var way path
-	src, e := s.route(&way, r.Local, dst, 0)
+	src, ifindex := r.Local, int32(0)
+	if feature.Multicast && dst.IsMulticast() {
+		src, ifindex = groupRoute(&r.mc, src, ifindex)
+	}
+	src, e := s.route(&way, src, dst, ifindex)
+	if feature.Multicast && dst.IsMulticast() {
+		quieten(&r.mc, &way)
+	}
 	if e == 0 && way.group() && !r.Broadcast && !dst.IsMulticast() {
 		e = errno.EACCES
 	}
@@ -159,7 +168,9 @@ func (r *Raw) SendTo(now pkt.Time, p []byte, dst ipv4.Addr) (int, Errno) {
 		e = s.sendWhole(p, src, dst, &way)
 	} else {
 		h := ipv4.Header{Src: src, Dst: dst, Proto: r.Proto, TTL: r.TTL, TOS: r.TOS}
-		if h.TTL == 0 {
+		if feature.Multicast && dst.IsMulticast() {
+			h.TTL = groupTTL(&r.mc)
+		} else if h.TTL == 0 {
 			h.TTL = s.defaultTTL(dst)
 		}
 		if feature.PMTUD && !s.discover(&r.Sock, &h, &way, len(p)) || s.sendData(&h, &way, nil, p) != ipv4.DropNone {
@@ -211,6 +222,9 @@ func (r *Raw) Close() {
 			*p = r.next
 			break
 		}
+	}
+	if feature.Multicast {
+		s.leaveGroups(&r.mc)
 	}
 	r.queue.Reset(&s.mem)
 	r.stack, r.quiet = nil, true

@@ -34,7 +34,7 @@ type UDPMem struct {
 	_ [unsafe.Sizeof(udp.Conn{}) - 5*pointer]byte
 	_ [2]unsafe.Pointer // Data, Sock.next
 	_ [sockBytes]byte
-	_ [3]unsafe.Pointer // stack, next, path.neigh
+	_ [3 + feature.LenMulticast]unsafe.Pointer // stack to path.neigh
 	_ [unsafe.Sizeof(UDP{}) - unsafe.Offsetof(UDP{}.path) - pointer]byte
 }
 
@@ -44,7 +44,7 @@ type RawMem struct {
 
 	_ [2]unsafe.Pointer // Data, Sock.next
 	_ [sockBytes]byte
-	_ [4]unsafe.Pointer // stack, next, queue
+	_ [4 + feature.LenMulticast]unsafe.Pointer // stack to queue
 	_ [unsafe.Sizeof(Raw{}) - unsafe.Offsetof(Raw{}.queue) - 2*pointer]byte
 }
 
@@ -126,6 +126,8 @@ type (
 	_ [unsafe.Sizeof(RawMem{}) - unsafe.Sizeof(Raw{})]struct{}
 	_ [unsafe.Sizeof(Listener{}) - unsafe.Sizeof(ListenerMem{})]struct{}
 	_ [unsafe.Sizeof(ListenerMem{}) - unsafe.Sizeof(Listener{})]struct{}
+	_ [unsafe.Sizeof(linkGroups{}) - unsafe.Sizeof(linkGroupsShape{})]struct{}
+	_ [unsafe.Sizeof(linkGroupsShape{}) - unsafe.Sizeof(linkGroups{})]struct{}
 	_ [unsafe.Sizeof(timeWait{}) - unsafe.Sizeof(timeWaitShape{})]struct{}
 	_ [unsafe.Sizeof(timeWaitShape{}) - unsafe.Sizeof(timeWait{})]struct{}
 	_ [unsafe.Sizeof(Conn{}.path) - pointer - 8]struct{}

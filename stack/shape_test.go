@@ -14,5 +14,6 @@ func TestShapes(t *testing.T) {
 	shapetest.Same[PacketSocket, PacketMem](t)
 	shapetest.Same[Listener, ListenerMem](t)
 	shapetest.Same[listenTable, listenTableShape](t)
+	shapetest.Same[linkGroups, linkGroupsShape](t)
 	shapetest.Same[timeWait, timeWaitShape](t)
 }

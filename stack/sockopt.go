@@ -28,6 +28,14 @@ const (
 	IP_RECVERR      = 11
 	IP_MTU          = 14
 
+	// Feature multicast: see UDP.SetMreqn.
+	IP_MULTICAST_IF    = 32 // here: the interface's index, or 0 for none
+	IP_MULTICAST_TTL   = 33 // 1, until it is set; 0: not on the link
+	IP_MULTICAST_LOOP  = 34 // whether members on this host get what is sent; so it is, until it is set
+	IP_ADD_MEMBERSHIP  = 35
+	IP_DROP_MEMBERSHIP = 36
+	IP_MULTICAST_ALL   = 49 // 0: only what this socket has joined, not what any has
+
 	TCP_NODELAY       = 1
 	TCP_MAXSEG        = 2
 	TCP_CORK          = 3
@@ -218,6 +226,10 @@ func (u *UDP) SetOption(level, name, v int) Errno {
 		if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
 			return u.SetMTUDiscover(v)
 		}
+		if feature.Multicast && level == SOL_IP {
+			u.path.forget()
+			return u.stack.setGroupOption(&u.mc, name, v, int32(u.Ifindex))
+		}
 		return errno.ENOPROTOOPT
 	}
 	return 0
@@ -264,6 +276,9 @@ func (u *UDP) Option(level, name int) (v int, e Errno) {
 	}
 	if feature.PMTUD && level == SOL_IP && name == IP_MTU_DISCOVER {
 		return u.MTUDiscover(), 0
+	}
+	if feature.Multicast && level == SOL_IP {
+		return groupOption(&u.mc, name)
 	}
 	return 0, errno.ENOPROTOOPT
 }

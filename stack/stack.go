@@ -14,8 +14,8 @@
 // Everything random comes from Config.Seed: the same calls with the same times
 // give the same frames.
 //
-// A Stack is a host: it does not forward, and knows neither multicast groups, besides
-// 224.0.0.1, nor IPv6. Features reassembly, fragmentation, redirect, pmtud, rawsock,
+// A Stack is a host: it does not forward, and knows no IPv6, nor multicast groups besides
+// 224.0.0.1 without feature multicast. That and reassembly, fragmentation, redirect, pmtud, rawsock,
 // pktsock, keepalive, ethtool, pcap, listen, acd and urgent add a file each; the sizes of
 // tables follow the profile.
 package stack

@@ -18,7 +18,8 @@ type UDP struct {
 	udp.Conn
 	Sock
 	stack *Stack
-	next  *UDP // in the table's bucket
+	next  *UDP      // in the table's bucket
+	mc    groupsPtr // feature multicast: *sockGroups
 	path  path
 	dst   ipv4.Addr // where path leads
 	src   ipv4.Addr // from where
@@ -53,7 +54,7 @@ func (t *udpTable) deliver(s *Stack, src, dst ipv4.Endpoint, m *udp.Meta, data [
 	score := 0
 	for u := *t.bucket(dst.Port); u != nil; u = u.next {
 		n := u.Conn.Match(src, dst, m.Ifindex)
-		if n == 0 {
+		if n == 0 || feature.Multicast && all && !sockGroupsOf(&u.mc).wants(dst.Addr, int32(m.Ifindex)) {
 			continue
 		}
 		if all {
@@ -159,9 +160,16 @@ func (u *UDP) route(dst ipv4.Addr) (e errno.Errno) {
 		return 0
 	}
 	u.dst = dst
-	u.src, e = u.stack.route(&u.path, u.Local.Addr, dst, int32(u.Ifindex))
+	src, ifindex := u.Local.Addr, int32(u.Ifindex)
+	if feature.Multicast && dst.IsMulticast() {
+		src, ifindex = groupRoute(&u.mc, src, ifindex)
+	}
+	u.src, e = u.stack.route(&u.path, src, dst, ifindex)
 	if e == 0 && u.path.group() && u.Flags&udp.Broadcast == 0 && !dst.IsMulticast() {
 		e = errno.EACCES
+	}
+	if feature.Multicast && dst.IsMulticast() {
+		quieten(&u.mc, &u.path)
 	}
 	if e != 0 {
 		u.path.forget()
@@ -201,7 +209,9 @@ func (u *UDP) SendTo(now pkt.Time, p []byte, dst ipv4.Endpoint) (int, Errno) {
 	}
 	src.Addr = u.src
 	h := ipv4.Header{Src: src.Addr, Dst: dst.Addr, Proto: ipv4.ProtoUDP, TTL: u.TTL, TOS: u.TOS, Options: u.Options}
-	if h.TTL == 0 {
+	if feature.Multicast && dst.Addr.IsMulticast() {
+		h.TTL = groupTTL(&u.mc)
+	} else if h.TTL == 0 {
 		h.TTL = s.defaultTTL(dst.Addr)
 	}
 	var head [udp.HeaderLen]byte
@@ -258,6 +268,9 @@ func (u *UDP) Close() {
 			*p = u.next
 			break
 		}
+	}
+	if feature.Multicast {
+		s.leaveGroups(&u.mc)
 	}
 	u.Queue.Reset(&s.mem)
 	u.stack, u.quiet = nil, true

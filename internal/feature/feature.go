@@ -117,6 +117,10 @@ const (
 	// ACD: address conflict detection (RFC 5227; in full).
 	ACD = tags.ACD
 
+	// Multicast: multicast groups: IGMPv3, 2 and 1, and UDP and raw sockets that
+	// are members for all sources (RFC 3376; in full).
+	Multicast = tags.Multicast
+
 	// BigTables: tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8
 	// in minimal (in full).
 	BigTables = tags.BigTables
@@ -172,6 +176,7 @@ const (
 	LenUrgent        = tags.LenUrgent
 	LenListen        = tags.LenListen
 	LenACD           = tags.LenACD
+	LenMulticast     = tags.LenMulticast
 	LenBigTables     = tags.LenBigTables
 	LenSynCookies    = tags.LenSynCookies
 	LenTCPInfo       = tags.LenTCPInfo
@@ -235,6 +240,8 @@ func On(name string) bool {
 		return Listen
 	case "acd":
 		return ACD
+	case "multicast":
+		return Multicast
 	case "bigtables":
 		return BigTables
 	case "syncookies":

@@ -66,6 +66,7 @@ var Rows = [...]Row{
 	{"urgent", "Urgent", F, "the out-of-band byte as the RFC has it; else it is delivered in line", "R", "RFC 9293", ""},
 	{"listen", "Listen", F, "passive open: Listen, Accept, backlog, TCP_DEFER_ACCEPT", "K", "RFC 9293", ""},
 	{"acd", "ACD", F, "address conflict detection", "R", "RFC 5227", ""},
+	{"multicast", "Multicast", F, "multicast groups: IGMPv3, 2 and 1, and UDP and raw sockets that are members for all sources", "K", "RFC 3376", ""},
 	{"bigtables", "BigTables", F, "tables of 1,024 neighbours and 8,192 routes; else 64 of each, 8 in minimal", "K", "", ""},
 	{"syncookies", "SynCookies", F, "SYN cookies where the backlog is full of half open connections", "R", "RFC 4987", "listen"},
 	{"tcpinfo", "TCPInfo", F, "the counters of TCP_INFO: bytes and segments sent, received, acknowledged and sent again", "K", "", ""},
