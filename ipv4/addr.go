@@ -3,7 +3,7 @@
 //
 // It parses and builds; it keeps no state but the reassembly queue and knows
 // neither interfaces nor routes. It does not fill in record route and timestamp
-// options and never forwards. Features reassembly and fragmentation add one file
+// options and never forwards. Features reassembly, fragmentation and multicast add one file
 // each.
 package ipv4
 

@@ -3,7 +3,8 @@
 //
 // It moves no frames: package stack does, with a Device. There are no VLANs, no proxy
 // ARP and no filter of multicast groups. Feature acd adds address conflict detection
-// (RFC 5227); feature bigtables makes the neighbour table longer.
+// (RFC 5227), feature multicast the groups of an interface and IGMP (RFC 3376); feature bigtables makes the
+// neighbour table longer.
 package netif
 
 import "github.com/bonsainet/bonsai/internal/pkt"

@@ -154,6 +154,8 @@ func (m *Groups) Leave(now Time, a ipv4.Addr) {
 
 // look finds the version to speak: that of the oldest querier which is present (RFC 3376
 // section 7.2.1).
+//
+//go:noinline
 func (m *Groups) look(now Time) {
 	v := uint8(3)
 	if now < m.v1 {

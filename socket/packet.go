@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/stack"
@@ -80,6 +81,9 @@ func (p *Packet) WriteTo(b []byte, dst ipv4.Endpoint) (n int, err error) {
 func (p *Packet) Close() error {
 	e := p.sock.close()
 	p.eng().Close()
+	if feature.Multicast && e == 0 {
+		p.s.run() // the routers learn of it
+	}
 	p.s.unlock()
 	return e.Err()
 }
@@ -89,6 +93,18 @@ func (p *Packet) SetOption(level, name, v int) error {
 	e := p.lock()
 	if e == 0 {
 		e = p.eng().SetOption(level, name, v)
+	}
+	p.s.unlock()
+	return e.Err()
+}
+
+// SetMreqn joins or leaves a group, or says by which interface to send to groups: see
+// stack.UDP.SetMreqn.
+func (p *Packet) SetMreqn(name int, r *stack.Mreqn) error {
+	e := p.lock()
+	if e == 0 {
+		e = p.eng().SetMreqn(name, r)
+		p.s.run()
 	}
 	p.s.unlock()
 	return e.Err()

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/bonsainet/bonsai/internal/errno"
+	"github.com/bonsainet/bonsai/internal/feature"
 	"github.com/bonsainet/bonsai/internal/pkt"
 	"github.com/bonsainet/bonsai/ipv4"
 	"github.com/bonsainet/bonsai/stack"
@@ -33,12 +34,15 @@ func (s *Stack) newRaw(proto uint8) (*Raw, error) {
 	return r, nil
 }
 
-// Do calls f with the engine's socket under the lock, to set its fields.
+// Do calls f with the engine's socket under the lock, to set its fields and options.
 func (r *Raw) Do(f func(*stack.Raw)) error {
 	e := r.lock()
 	defer r.s.unlock()
 	if e == 0 {
 		f(r.eng())
+		if feature.Multicast {
+			r.s.run() // it may have joined a group
+		}
 	}
 	return e.Err()
 }
@@ -72,6 +76,9 @@ func (r *Raw) WriteTo(b []byte, dst ipv4.Addr) (n int, err error) {
 func (r *Raw) Close() error {
 	e := r.sock.close()
 	r.eng().Close()
+	if feature.Multicast && e == 0 {
+		r.s.run()
+	}
 	r.s.unlock()
 	return e.Err()
 }

@@ -27,10 +27,11 @@ const maxMemberships = 20
 type linkGroups struct {
 	_ [0]func() // not comparable
 
-	input func(s *Stack, i *netif.Interface, dst ipv4.Addr, opts, p []byte) ipv4.Drop
-	poll  func(s *Stack, i *netif.Interface) pkt.Time
-	leave func(m *netif.Groups, now pkt.Time, a ipv4.Addr)
-	loop  []*pkt.Buf // what we have sent to groups that we are in, for the next Poll
+	input  func(s *Stack, i *netif.Interface, dst ipv4.Addr, opts, p []byte) ipv4.Drop
+	output func(s *Stack, m *linkGroups, b *pkt.Buf, dst ipv4.Addr)
+	poll   func(s *Stack, i *netif.Interface) pkt.Time
+	leave  func(m *netif.Groups, now pkt.Time, a ipv4.Addr)
+	loop   []*pkt.Buf // what we have sent to groups that we are in, for the next Poll
 	netif.Groups
 	looping bool // the packet in progress is from loop
 }
@@ -38,7 +39,7 @@ type linkGroups struct {
 // linkGroupsShape is a linkGroups as it is allocated: see tcp.TCB.
 type linkGroupsShape struct {
 	_ [0]func()
-	_ [3]unsafe.Pointer
+	_ [4]unsafe.Pointer
 	_ []byte
 	_ [2]unsafe.Pointer
 	_ [unsafe.Sizeof(linkGroups{}) - unsafe.Offsetof(linkGroups{}.Groups) - 2*pointer]byte
@@ -69,6 +70,7 @@ type groupsPtr = [feature.LenMulticast]unsafe.Pointer
 
 func sockGroupsOf(p *groupsPtr) *sockGroups { return *(**sockGroups)(unsafe.Pointer(p)) }
 
+//go:noinline
 func makeSockGroups(p *groupsPtr) *sockGroups {
 	if sockGroupsOf(p) == nil {
 		p[:][0] = unsafe.Pointer(&sockGroups{ttl: 1})
@@ -135,20 +137,18 @@ func quieten(p *groupsPtr, way *path) {
 	}
 }
 
-// outputGroup gives the packet in b, which goes to a group by interface i, to our own members as well, and
-// reports whether it may go on the link: a time to live of 0 keeps it to ourselves, as in Linux.
-func (s *Stack) outputGroup(i *netif.Interface, b *pkt.Buf, dst ipv4.Addr, p *path) bool {
-	if p.via&isQuiet == 0 && inGroup(i, dst) {
-		m := groupsOf(i)
-		if uint32(len(m.loop)*s.pool.Size()) >= s.cfg.Memory { // nobody polls
-			s.drop(ipv4.DropMemory)
-		} else {
-			c := s.pool.Get()
-			c.CopyFrom(b.Bytes())
-			pkt.Append((*[]unsafe.Pointer)(unsafe.Pointer(&m.loop)), unsafe.Pointer(c))
-		}
+// outputGroup gives a copy of the packet in b, which goes to group dst by the interface of m, to our own members.
+func (s *Stack) outputGroup(m *linkGroups, b *pkt.Buf, dst ipv4.Addr) {
+	if !m.Has(dst) {
+		return
 	}
-	return b.Bytes()[8] > 0
+	if uint32(len(m.loop)*s.pool.Size()) >= s.cfg.Memory { // nobody polls
+		s.drop(ipv4.DropMemory)
+		return
+	}
+	c := s.pool.Get()
+	c.CopyFrom(b.Bytes())
+	pkt.Append((*[]unsafe.Pointer)(unsafe.Pointer(&m.loop)), unsafe.Pointer(c))
 }
 
 // leaveGroups ends all memberships of a socket.
@@ -236,7 +236,8 @@ func (s *Stack) joinGroup(p *groupsPtr, r *Mreqn) Errno {
 	m := groupsOf(i)
 	if m == nil {
 		m = (*linkGroups)(unsafe.Pointer(new(linkGroupsShape)))
-		m.input, m.poll, m.leave = (*Stack).inputIGMP, (*Stack).pollGroups, (*netif.Groups).Leave
+		m.input, m.output = (*Stack).inputIGMP, (*Stack).outputGroup
+		m.poll, m.leave = (*Stack).pollGroups, (*netif.Groups).Leave
 		m.Init(s.random())
 		i.Groups[:][0] = unsafe.Pointer(m)
 	}

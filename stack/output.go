@@ -238,9 +238,14 @@ func (s *Stack) sendPacket(b *pkt.Buf, dst ipv4.Addr, p *path) {
 		}
 		s.loop = append(s.loop, b)
 	default:
-		if feature.Multicast && dst.IsMulticast() && !s.outputGroup(ifc, b, dst, p) {
-			s.pool.Put(b)
-			return
+		if feature.Multicast && dst.IsMulticast() {
+			if m := groupsOf(ifc); m != nil && p.via&isQuiet == 0 {
+				m.output(s, m, b, dst)
+			}
+			if b.Bytes()[8] == 0 { // a time to live of 0 is for members on this host, as in Linux
+				s.pool.Put(b)
+				return
+			}
 		}
 		mac := netif.BroadcastMAC
 		if dst.IsMulticast() { // RFC 1112 section 6.4

@@ -181,6 +181,26 @@ func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
 	return nil, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: sysError("bind", err)}
 }
 
+// ListenMulticastUDP opens a UDP socket that is a member of group gaddr on an interface, of the one that the
+// routes lead to if ifname is empty, and that shares its port with others of this kind, on the network "udp" or
+// "udp4". As that of package net, it is bound to gaddr's port and no address, sends to groups by that
+// interface, and members on this host get nothing of what it sends: see SetMulticastLoopback. It fails with
+// EOPNOTSUPP without feature multicast.
+func (s *Stack) ListenMulticastUDP(network, ifname string, gaddr *net.UDPAddr) (MulticastConn, error) {
+	var addr net.Addr // or an interface that holds nil
+	if gaddr != nil {
+		addr = gaddr
+	}
+	err := sysError("setsockopt", errno.EOPNOTSUPP)
+	if feature.Multicast {
+		var c MulticastConn
+		if c, err = s.listenMulticast(network, ifname, gaddr); err == nil {
+			return c, nil
+		}
+	}
+	return MulticastConn{}, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: err}
+}
+
 func (s *Stack) listenEndpoint(network, address, want string) (e ipv4.Endpoint, err error) {
 	if network != want && network != want+"4" && network != want+"6" {
 		return e, net.UnknownNetworkError(network)

@@ -10,9 +10,9 @@
 // errors.Is finds syscall.ECONNREFUSED, net.ErrClosed, os.ErrDeadlineExceeded,
 // context.Canceled and so on, and io.EOF as it is.
 //
-// Networks are "tcp", "tcp4", "udp" and "udp4". Listen needs feature listen. What a
-// file descriptor is for is not there: SyscallConn, File, control messages. Raw and
-// packet sockets are those of package socket.
+// Networks are "tcp", "tcp4", "udp" and "udp4". Listen needs feature listen, ListenMulticastUDP
+// feature multicast. What a file descriptor is for is not there: SyscallConn, File, control messages. Raw
+// and packet sockets are those of package socket.
 package gonet
 
 import (

@@ -95,6 +95,7 @@ func datagrams(s *socket.Stack) {
 	v, err := p.Option(stack.SOL_SOCKET, stack.SO_ERROR)
 	check(err)
 	println(v)
+	check(p.SetMreqn(stack.IP_ADD_MEMBERSHIP, &stack.Mreqn{Multiaddr: ipv4.AddrOf(233, 252, 0, 1), Ifindex: 2}))
 	_, err = p.WriteTo(buf[:], peer)
 	check(err)
 	var m socket.Meta
