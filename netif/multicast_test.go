@@ -232,3 +232,58 @@ func split(s string) (words []string) {
 	}
 	return words
 }
+
+// Two hosts of a group on a link hear each other: one answers a query of version 2, and he alone says that he
+// leaves. In version 3 both do.
+func TestTwoHostsOfAGroup(t *testing.T) {
+	for seed := range uint64(50) {
+		for version := uint8(2); version <= 3; version++ {
+			var hosts [2]Groups
+			now := 1000 * pkt.Second
+			for i := range hosts {
+				hosts[i].Init(2*seed + uint64(i))
+				hosts[i].Join(now, mcast(1))
+				said(t, &hosts[i], now, 100)
+				said(t, &hosts[i], now+pkt.Second, 100)
+			}
+			now += 10 * pkt.Second
+			for i := range hosts {
+				ask(version, 1, 10*pkt.Second)(&hosts[i], now)
+			}
+			answers := [2]int{}
+			for range 2 {
+				i := 0
+				if hosts[1].Due(now) < hosts[0].Due(now) {
+					i = 1
+				}
+				at := hosts[i].Due(now)
+				if at == pkt.Never {
+					break
+				}
+				if at <= now || at > now+10*pkt.Second {
+					t.Fatalf("an answer after %v", at-now)
+				}
+				now = at
+				if said(t, &hosts[i], now, 100) != "" {
+					answers[i]++
+				}
+				if version == 2 {
+					hosts[1-i].Report(mcast(1))
+				}
+			}
+			if n := answers[0] + answers[1]; n != int(version)-1 {
+				t.Errorf("seed %d, version %d: %d answers", seed, version, n)
+			}
+			for i := range hosts {
+				hosts[i].Leave(now, mcast(1))
+				want := "TO_IN1"
+				if version == 2 {
+					want = [2]string{"", "leave1"}[answers[i]]
+				}
+				if got := said(t, &hosts[i], now, 100); got != want {
+					t.Errorf("seed %d, version %d: host %d says %q, want %q", seed, version, i, got, want)
+				}
+			}
+		}
+	}
+}
