@@ -536,7 +536,7 @@ func (h *host) checkFrame(d *script, f []byte) {
 	// TCP goes with DF, and so do datagrams that fit, as IP_PMTUDISC_WANT has it; not the stack's
 	// own answers.
 	df, answer := frag == 0x4000, p[9] == ipv4.ProtoICMP && p[20] != 8 && p[20] != 13
-	if df && (answer || p[9] != 6 && !feature.PMTUD) || !df && p[9] == 6 && feature.PMTUD || frag>>15 != 0 {
+	if df && (answer || p[9] != 6 && p[9] != ipv4.ProtoIGMP && !feature.PMTUD) || !df && p[9] == 6 && feature.PMTUD || frag>>15 != 0 {
 		bad("flags and offset %#x", frag)
 	}
 	q := p[n:]

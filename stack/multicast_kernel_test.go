@@ -119,7 +119,7 @@ func TestMembershipErrorsAsKernel(t *testing.T) {
 			}
 		}
 	}
-	for n := 0; ; n++ { // igmp_max_memberships
+	for n := 0; feature.Profile > feature.Minimal; n++ { // igmp_max_memberships; minimal's interfaces have fewer
 		r := Mreqn{Multiaddr: group(n), Ifindex: eth0}
 		kr := r
 		kr.Ifindex = index[2][1]

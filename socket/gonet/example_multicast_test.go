@@ -1,4 +1,4 @@
-//go:build full || with_multicast
+//go:build (full || with_multicast) && !no_multicast
 
 package gonet_test
 
