@@ -117,19 +117,3 @@ func FinishIGMP(p []byte) {
 	pkt.BigEndian.PutUint16(p[2:], 0)
 	pkt.BigEndian.PutUint16(p[2:], pkt.Checksum(pkt.Sum(0, p)))
 }
-
-// HasRouterAlert reports whether options raw hold a router alert (RFC 2113). They must be
-// good: see CheckOptions.
-func HasRouterAlert(opts []byte) bool {
-	for i := 0; i < len(opts) && opts[i] != OptEnd; {
-		if opts[i] == OptRouterAlert {
-			return true
-		}
-		n := 1
-		if opts[i] != OptNop {
-			n = int(opts[i+1])
-		}
-		i += n
-	}
-	return false
-}

@@ -78,20 +78,6 @@ func TestIGMPCodes(t *testing.T) {
 	}
 }
 
-func TestRouterAlert(t *testing.T) {
-	for _, c := range []struct {
-		opts string
-		want bool
-	}{
-		{"", false}, {"\x94\x04\x00\x00", true}, {"\x01\x94\x04\x00\x00\x00", true}, {"\x44\x04\x05\x00\x94\x04\x00\x00", true},
-		{"\x01\x01\x01\x00", false}, {"\x00\x94\x04\x00", false}, {"\x44\x04\x94\x94", false},
-	} {
-		if got := HasRouterAlert([]byte(c.opts)); got != c.want {
-			t.Errorf("% x: %v", c.opts, got)
-		}
-	}
-}
-
 func FuzzParseIGMP(f *testing.F) {
 	for _, p := range [][]byte{
 		igmpBytes(0x11, 0, 0, 0, 0, 0, 0, 0), igmpBytes(0x11, 100, 0, 0, 233, 252, 0, 1), igmpBytes(0x16, 0, 0, 0, 233, 252, 0, 1),

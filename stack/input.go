@@ -152,7 +152,7 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 		return s.inputICMP(ifc, &h, payload, group)
 	}
 	if feature.Multicast && h.Proto == ipv4.ProtoIGMP && groupsOf(ifc) != nil {
-		return groupsOf(ifc).input(s, ifc, h.Dst, h.Options, payload)
+		return groupsOf(ifc).input(s, ifc, h.Dst, payload)
 	}
 	if raw {
 		return ipv4.DropNone

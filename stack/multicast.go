@@ -27,7 +27,7 @@ const maxMemberships = 20
 type linkGroups struct {
 	_ [0]func() // not comparable
 
-	input  func(s *Stack, i *netif.Interface, dst ipv4.Addr, opts, p []byte) ipv4.Drop
+	input  func(s *Stack, i *netif.Interface, dst ipv4.Addr, p []byte) ipv4.Drop
 	output func(s *Stack, m *linkGroups, b *pkt.Buf, dst ipv4.Addr)
 	poll   func(s *Stack, i *netif.Interface) pkt.Time
 	leave  func(m *netif.Groups, now pkt.Time, a ipv4.Addr)
@@ -324,8 +324,8 @@ func groupOption(p *groupsPtr, name int) (int, Errno) {
 // speaksIGMP reports whether there may be others on the link of interface i.
 func speaksIGMP(i *netif.Interface) bool { return i.Dev != nil && i.IsUp() }
 
-// inputIGMP takes message p, which was sent to dst with IP options opts.
-func (s *Stack) inputIGMP(i *netif.Interface, dst ipv4.Addr, opts, p []byte) ipv4.Drop {
+// inputIGMP takes message p, which was sent to dst.
+func (s *Stack) inputIGMP(i *netif.Interface, dst ipv4.Addr, p []byte) ipv4.Drop {
 	var q ipv4.IGMP
 	m := groupsOf(i)
 	if m.looping {
@@ -340,10 +340,10 @@ func (s *Stack) inputIGMP(i *netif.Interface, dst ipv4.Addr, opts, p []byte) ipv
 		}
 		return ipv4.DropNone
 	}
-	// "Hosts SHOULD ignore v2 or v3 Queries without the Router-Alert option" and "v1, v2 or v3 General
-	// Queries sent to a multicast address other than 224.0.0.1" (RFC 3376 section 9.1), while one to an
-	// address of ours counts (section 4.1.12). Linux takes any.
-	if q.Version > 1 && !ipv4.HasRouterAlert(opts) || q.Group.IsAny() && dst != ipv4.AllHosts && !s.isLocal(dst) {
+	// Hosts SHOULD ignore "v1, v2 or v3 General Queries sent to a multicast address other than 224.0.0.1"
+	// (RFC 3376 section 9.1), while one to an address of ours counts (section 4.1.12). Those without a router
+	// alert they should ignore as well, but Linux does not, and there are queriers that leave it out.
+	if q.Group.IsAny() && dst != ipv4.AllHosts && !s.isLocal(dst) {
 		return ipv4.DropProtocol
 	}
 	m.Query(s.now, &q)
