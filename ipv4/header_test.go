@@ -265,7 +265,7 @@ func TestHeaderDoesNotAllocate(t *testing.T) {
 		Parse(p, &h)
 		CheckOptions(h.Options)
 		h.Put(p)
-		PseudoSum(h.Src, h.Dst, h.Proto, 100)
+		_ = PseudoSum(h.Src, h.Dst, h.Proto, 100)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
