@@ -70,22 +70,26 @@ func (c *Conn) tuneSend() {
 	}
 }
 
-// What connections to peers nearby queue: little, once that and what the stack's other sockets
-// hold would not stay in the caches. The path does not ask for more, as it has no delay, and what is
-// written waits for its turn where it can be copied fast.
+// What a connection to a peer nearby queues: little, or it would wait for its turn where the caches do
+// not hold it, and be copied twice as slowly. A path without delay asks for no more.
 const (
-	crowded  = 2 << 20  // bytes that all sockets hold
-	crowdBuf = 64 << 10 // bytes that each may queue then
-	nearby   = 64       // us, of a round trip: crowdBuf in that is 8 Gbit/s
+	nearby   = 64        // us, of a round trip: nearBuf in that is 16 Gbit/s
+	nearBuf  = 128 << 10 // bytes
+	crowdBuf = 64 << 10  // and when all sockets hold more than crowded
+	crowded  = 2 << 20
 )
 
 // sndBuf returns how many bytes may be queued to be sent: the send buffer's size, or less of one
 // whose size the application has not set.
 func (c *Conn) sndBuf() uint32 {
 	n := c.Options.SndBuf
-	if feature.Autotune && feature.RACK && n > crowdBuf && c.env.Mem.Used() > crowded && c.flags&flagSndLocked == 0 {
+	if feature.Autotune && feature.RACK && n > crowdBuf && c.flags&flagSndLocked == 0 {
 		if rtt := sackOf(c).rack.min; rtt != 0 && rtt < nearby {
-			n = crowdBuf
+			most := uint32(nearBuf)
+			if c.env.Mem.Used() > crowded {
+				most = crowdBuf
+			}
+			n = min(n, most)
 		}
 	}
 	return n
