@@ -198,7 +198,9 @@ func (m *Groups) SetUp(now Time, up bool) {
 func (m *Groups) Query(now Time, q *ipv4.IGMP) {
 	// Section 8.12. There a query of version 2 counts if it is about all groups. Here any
 	// does, as in Linux: who asks so would not understand an answer of version 3.
-	older := now + Time(m.robust)*m.interval + queryResponse
+	// Of what a querier of version 3 says of itself, no more than the default counts, or one message could
+	// make it days.
+	older := now + min(Time(m.robust)*m.interval, robustness*queryInterval) + queryResponse
 	switch q.Version {
 	case 1:
 		m.v1 = older

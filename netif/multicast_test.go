@@ -287,3 +287,18 @@ func TestTwoHostsOfAGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestAQuerierOfAnOldVersionIsForgotten: after minutes, whatever a newer one has said of itself before.
+func TestAQuerierOfAnOldVersionIsForgotten(t *testing.T) {
+	var m Groups
+	m.Init(1)
+	m.Join(0, ipv4.AddrOf(233, 252, 0, 1))
+	m.Query(0, &ipv4.IGMP{Type: ipv4.IGMPQuery, Version: 3, Robustness: 7, Interval: 31744 * pkt.Second})
+	m.Query(0, &ipv4.IGMP{Type: ipv4.IGMPQuery, Version: 1})
+	if m.look(259 * pkt.Second); m.mode != 1 {
+		t.Errorf("speaks version %d after 259 s", m.mode)
+	}
+	if m.look(260 * pkt.Second); m.mode != 3 {
+		t.Errorf("speaks version %d after 260 s", m.mode)
+	}
+}

@@ -20,6 +20,9 @@ type LinkAddr = stack.LinkAddr
 func (p *PacketSocket) eng() *stack.PacketSocket { return p.mem.Packet() }
 
 func (s *Stack) newPacketSocket(protocol uint16, ifindex int, cooked bool) (*PacketSocket, error) {
+	if int(int32(ifindex)) != ifindex {
+		return nil, errno.ENODEV
+	}
 	p := (*PacketSocket)(unsafe.Pointer(new(packetSocketShape)))
 	p.s = s
 	r := p.eng()

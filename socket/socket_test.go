@@ -626,8 +626,13 @@ func TestPacketSocket(t *testing.T) {
 		_, err = b.WriteTo(buf, &from)
 		p.is("write", err, ErrClosed)
 		p.is("close", b.Close(), ErrClosed)
-		_, err = p.s[0].OpenPacketSocket(typ, 99, false)
-		p.is("open", err, errno.ENODEV)
+		wide := uint64(1<<32 + 2) // eth0, if its upper half were cut off
+		for _, i := range []int{99, -1, int(wide)} {
+			if i != 2 { // as on 32 bits
+				_, err = p.s[0].OpenPacketSocket(typ, i, false)
+				p.is("open", err, errno.ENODEV)
+			}
+		}
 	})
 }
 

@@ -158,6 +158,9 @@ func (s *Stack) setFlags(i *netif.Interface, flags int32) {
 			if feature.PktSock && s.tap != nil {
 				s.tap(s, i, nil, false)
 			}
+			if feature.Multicast && groupsOf(i) != nil { // it may be up again before the next Poll
+				groupsOf(i).poll(s, i)
+			}
 		}
 		return
 	}

@@ -152,7 +152,7 @@ func (s *Stack) inputIP(ifc *netif.Interface, p []byte, group bool) ipv4.Drop {
 		return s.inputICMP(ifc, &h, payload, group)
 	}
 	if feature.Multicast && h.Proto == ipv4.ProtoIGMP && groupsOf(ifc) != nil {
-		return groupsOf(ifc).input(s, ifc, h.Dst, payload)
+		return groupsOf(ifc).input(s, ifc, h.Dst, h.TTL, payload)
 	}
 	if raw {
 		return ipv4.DropNone
@@ -173,8 +173,8 @@ type addrPair struct {
 // checkAddresses says whether h may come in by ifc, and whether it was sent to
 // more than us.
 func (s *Stack) checkAddresses(ifc *netif.Interface, h *ipv4.Header, group bool) (bool, ipv4.Drop) {
-	if ifc.Dev != nil && (ipv4.BadSource(h.Src) || h.Dst.IsLoopback() || s.isBroadcast(h.Src) || s.isLocal(h.Src)) &&
-		!(feature.Multicast && groupSource(ifc, h)) {
+	if ifc.Dev != nil && (h.Dst.IsLoopback() || (ipv4.BadSource(h.Src) || s.isBroadcast(h.Src) || s.isLocal(h.Src)) &&
+		!(feature.Multicast && groupSource(ifc, h))) {
 		// "A host MUST silently discard an incoming datagram containing an IP source
 		// address that is invalid by the rules of this section" (RFC 1122 section
 		// 3.2.1.3).

@@ -27,7 +27,7 @@ const maxMemberships = 20
 type linkGroups struct {
 	_ [0]func() // not comparable
 
-	input  func(s *Stack, i *netif.Interface, dst ipv4.Addr, p []byte) ipv4.Drop
+	input  func(s *Stack, i *netif.Interface, dst ipv4.Addr, ttl uint8, p []byte) ipv4.Drop
 	output func(s *Stack, m *linkGroups, b *pkt.Buf, dst ipv4.Addr)
 	poll   func(s *Stack, i *netif.Interface) pkt.Time
 	leave  func(m *netif.Groups, now pkt.Time, a ipv4.Addr)
@@ -280,6 +280,9 @@ func (s *Stack) setGroupOption(p *groupsPtr, name, v int, bound int32) Errno {
 		if s == nil {
 			return errno.EINVAL
 		}
+		if int(int32(v)) != v {
+			return errno.EADDRNOTAVAIL
+		}
 		return s.setGroupInterface(p, ipv4.Any, int32(v), bound)
 	case IP_MULTICAST_TTL:
 		if v == -1 {
@@ -324,14 +327,16 @@ func groupOption(p *groupsPtr, name int) (int, Errno) {
 // speaksIGMP reports whether there may be others on the link of interface i.
 func speaksIGMP(i *netif.Interface) bool { return i.Dev != nil && i.IsUp() }
 
-// inputIGMP takes message p, which was sent to dst.
-func (s *Stack) inputIGMP(i *netif.Interface, dst ipv4.Addr, p []byte) ipv4.Drop {
+// inputIGMP takes message p, of a packet to dst.
+func (s *Stack) inputIGMP(i *netif.Interface, dst ipv4.Addr, ttl uint8, p []byte) ipv4.Drop {
 	var q ipv4.IGMP
 	m := groupsOf(i)
 	if m.looping {
 		return ipv4.DropNone // of a raw socket of ours
 	}
-	if !ipv4.ParseIGMP(p, &q) {
+	// "Sent with an IP Time-to-Live of 1" (RFC 3376 section 4): what was not may come from beyond the link,
+	// but for what is sent to 224.0.0.1, which no router forwards.
+	if !ipv4.ParseIGMP(p, &q) || ttl != 1 && dst != ipv4.AllHosts {
 		return ipv4.DropProtocol
 	}
 	if q.Type != ipv4.IGMPQuery {

@@ -851,3 +851,37 @@ func TestWithoutMulticast(t *testing.T) {
 		t.Error("raw sockets have it")
 	}
 }
+
+// TestQueriesFromBeyondTheLinkAreIgnored: those have had another time to live than 1, and a destination
+// that routers forward.
+func TestQueriesFromBeyondTheLinkAreIgnored(t *testing.T) {
+	h := multicastHost(t, 1)
+	h.defaultRoute()
+	h.member(group(1))
+	for _, q := range []packet{query(1, 0, ipv4.Any), query(2, 1, ipv4.Any), query(3, 0, ipv4.Any)} {
+		q.src, q.dst, q.ttl = far, a0(1), 57
+		h.recv(q)
+	}
+	// Nor does one for 127.0.0.1, as which it would be asked of us, come from a link.
+	q := query(3, 0, ipv4.Any)
+	q.src, q.dst = ipv4.Any, ipv4.Loopback
+	h.recv(q)
+	h.advance(20 * pkt.Second)
+	h.wantNothing()
+	h.drops(ipv4.DropProtocol, 3, ipv4.DropIPSource, 1)
+}
+
+// TestAFlapIsAnnounced: an interface that goes down and comes up again between two calls of Poll.
+func TestAFlapIsAnnounced(t *testing.T) {
+	h := multicastHost(t, 1)
+	h.member(group(1))
+	h.advance(10 * pkt.Second)
+	h.sent = nil
+	i := h.s.ifaces[eth0-1]
+	h.s.setFlags(i, i.Flags&^netif.IFF_UP)
+	h.s.setFlags(i, i.Flags|netif.IFF_UP)
+	h.poll()
+	h.wantIGMP("198.18.0.1 > 224.0.0.22 v3 TO_EX 233.252.0.1")
+	h.advance(10 * pkt.Second)
+	h.sent = nil
+}

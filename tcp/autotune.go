@@ -89,7 +89,8 @@ func (c *Conn) sndBuf() uint32 {
 			if c.env.Mem.Used() > crowded {
 				most = crowdBuf
 			}
-			n = min(n, most)
+			// And four segments, where those are large: a peer that has less than two keeps its ACK.
+			n = min(n, max(most, 4*uint32(c.snd.mss)))
 		}
 	}
 	return n

@@ -195,6 +195,24 @@ func TestNearbyConnectionsQueueLittle(t *testing.T) {
 	}
 }
 
+// TestNearbyConnectionsQueueFourSegments: with less than two, the peer would keep its ACK.
+func TestNearbyConnectionsQueueFourSegments(t *testing.T) {
+	d := tuned(t, rawOptions(optNop, optNop, optSACKPermitted, 2))
+	if !feature.On("rack") {
+		d.Skip("no least round trip is kept")
+	}
+	d.tryWrite(1000)
+	d.ignore()
+	d.advance(nearby / 2 * pkt.Microsecond)
+	d.recv(ACK)
+	d.ignore()
+	d.c.Options.SndBuf, d.c.snd.mss = 1<<20, 64960
+	if n := d.c.sndBuf(); n != 4*64960 {
+		d.failf("%d bytes may be queued", n)
+	}
+	d.c.snd.mss = 1460
+}
+
 func TestSendBufferIsTwiceTheCongestionWindow(t *testing.T) {
 	d := tuned(t)
 	for range 8 {

@@ -91,10 +91,16 @@ func (c MulticastConn) setInterface(ifname string) error {
 func (c MulticastConn) member(name int, ifname string, group net.Addr) error {
 	var ip net.IP
 	switch a := group.(type) {
+	case nil:
+		return &net.AddrError{Err: "missing address"}
 	case *net.UDPAddr:
-		ip = a.IP
+		if a != nil {
+			ip = a.IP
+		}
 	case *net.IPAddr:
-		ip = a.IP
+		if a != nil {
+			ip = a.IP
+		}
 	}
 	if ip = ip.To4(); ip == nil {
 		return &net.AddrError{Err: "non-IPv4 address", Addr: group.String()}

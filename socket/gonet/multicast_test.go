@@ -60,6 +60,12 @@ func TestMulticastConn(t *testing.T) {
 	a.WriteTo([]byte("heard"), group)
 	read("heard")
 
+	for _, a := range []net.Addr{nil, (*net.UDPAddr)(nil), (*net.IPAddr)(nil), &net.TCPAddr{}} {
+		if err := b.JoinGroup("", a); err == nil {
+			t.Errorf("joined %v", a)
+		}
+	}
+
 	other := &net.IPAddr{IP: net.IPv4(233, 252, 0, 2)}
 	for _, c := range []struct {
 		name string
