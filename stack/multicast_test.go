@@ -838,7 +838,7 @@ func TestRawSocketsInGroups(t *testing.T) {
 // Without the feature the calls say so.
 func TestWithoutMulticast(t *testing.T) {
 	if feature.Multicast {
-		t.Skip("with it")
+		t.Skip("it is about builds without feature multicast")
 	}
 	h := newHost(t, 1)
 	u := h.udp(ep(ipv4.Any, 5353))

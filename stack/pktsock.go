@@ -67,6 +67,9 @@ type packetTable struct {
 	sender *PacketSocket // whose frame is being sent: it gets no copy
 }
 
+// tapFunc is that of Stack.tapped: an alias, as a type of its own would have a descriptor.
+type tapFunc = func(s *Stack, ifc *netif.Interface, frame []byte, sent bool)
+
 func packetsOf(s *Stack) *packetTable { return (*packetTable)(s.packets) }
 
 type _ [unsafe.Sizeof(packetTable{}) - 2*pointer]struct{} // it is two pointers

@@ -125,16 +125,16 @@ type Stack struct {
 	pool   pkt.Pool    // of frames
 	seg    tcp.Segment // of the packet in progress
 
-	dirty   connList                                                      // connections that may have something to send
-	ready   sockList                                                      // sockets whose owner has something to learn
-	reasm   unsafe.Pointer                                                // *ipv4.Reassembly: feature reassembly, once a fragment has come
-	pmtu    unsafe.Pointer                                                // *pmtuTable: feature pmtud, once a path was too narrow
-	raw     unsafe.Pointer                                                // *rawTable: feature rawsock, once there is one
-	listen  unsafe.Pointer                                                // *listenTable: feature listen, once there is one
-	train   unsafe.Pointer                                                // *trainState: feature fastpath, once there was one
-	spare   *pkt.Buf                                                      // of the pool, for the next segment: not every connection asked has one
-	packets unsafe.Pointer                                                // *packetTable: feature pktsock, once there is one
-	tap     func(s *Stack, ifc *netif.Interface, frame []byte, sent bool) // tapped, while there is one
+	dirty   connList       // connections that may have something to send
+	ready   sockList       // sockets whose owner has something to learn
+	reasm   unsafe.Pointer // *ipv4.Reassembly: feature reassembly, once a fragment has come
+	pmtu    unsafe.Pointer // *pmtuTable: feature pmtud, once a path was too narrow
+	raw     unsafe.Pointer // *rawTable: feature rawsock, once there is one
+	listen  unsafe.Pointer // *listenTable: feature listen, once there is one
+	train   unsafe.Pointer // *trainState: feature fastpath, once there was one
+	spare   *pkt.Buf       // of the pool, for the next segment: not every connection asked has one
+	packets unsafe.Pointer // *packetTable: feature pktsock, once there is one
+	tap     tapFunc        // tapped, while there is one
 	udp     udpTable
 	routes  route.Table
 	mem     pkt.Memory // of the sockets' queues
